@@ -1,0 +1,1 @@
+"""What every room stands on: keyed randomness, refusals, durable files, the command line, the HTML page."""
