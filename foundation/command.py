@@ -109,8 +109,12 @@ def parse(program: str, verb: Verb, words: list[str]) -> Any:
             defaults[field.name] = field.default
     names = [f"--{field.name} {{{','.join(request.load(field.metadata['choices']))}}}" for field in choices]
     before = "\n".join([*names, "--config FILE.toml|json  the same flags as keys; flags win"])
-    description = f"{verb.summary}\n\n{before}\n\nexample:\n  {verb.example}"
-    return tyro.cli(_narrow(kind, defaults), prog=program, description=description, args=words)
+    try:
+        return tyro.cli(_narrow(kind, defaults), prog=program, description=f"{verb.summary}\n\n{before}", args=words)
+    except SystemExit as left:
+        if left.code == 0:
+            print(f"\nexample:\n  {verb.example}")
+        raise
 
 
 def _name(value: Any) -> Any:

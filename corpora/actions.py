@@ -1,0 +1,65 @@
+"""What the verbs of `corpora` do."""
+
+from __future__ import annotations
+
+import numpy as np
+
+from corpora import blocks, building
+from corpora.requests import Build, Show
+from corpora.store import Corpus
+from foundation import keys
+from foundation.refusal import BadUsage
+
+
+def build(request: Build) -> None:
+    """Build a corpus and print what it holds."""
+    print(_summary(Corpus.open(building.build(request))))
+
+
+def show(request: Show) -> None:
+    """Print what a corpus holds and some of its blocks."""
+    if request.block < 1 or request.blocks < 0:
+        raise BadUsage(f"--block {request.block} --blocks {request.blocks}: at least 1 and 0 are needed")
+    corpus = Corpus.open(request.corpus)
+    print(_summary(corpus))
+    part = corpus.part("train")
+    total = blocks.count(part, request.block)
+    chosen = keys.order(keys.fold(request.seed, "show"), total, np.arange(min(request.blocks, total)))
+    chosen = np.sort(chosen)
+    found = blocks.gather(
+        part, request.block, chosen, keys.fold(request.seed, "show", chosen), corpus.vocabulary.pad or 0
+    )
+    print("\n‖ begins a document, | a sentence")
+    for row, index in enumerate(chosen):
+        print(f"\nblock {index:,} of {total:,}\n{_marked(corpus, found, row)}")
+
+
+def _summary(corpus: Corpus) -> str:
+    meta, parts = corpus.meta, corpus.meta["parts"]
+    share = parts["held-out"]["tokens"] / max(1, meta["tokens"])
+    lines = {
+        "corpus": corpus.folder,
+        "fingerprint": corpus.fingerprint,
+        "documents": f"{meta['documents']:,} ({parts['held-out']['documents']:,} held out)",
+        "words": f"{meta['words']:,}",
+        "sentences": f"{meta['sentences']:,}",
+        "tokens": f"{meta['tokens']:,} ({meta['tokens'] / max(1, meta['words']):.2f} a word)",
+        "held out": f"{parts['held-out']['tokens']:,} tokens ({share:.2%})",
+        "vocabulary": f"{meta['vocabulary']:,} pieces",
+        "bytes": f"{meta['bytes']:,}",
+        "empty": f"{meta['empty']:,} documents left out",
+        "sources": ", ".join(meta["request"]["sources"]),
+    }
+    return "\n".join(f"{name:<12} {value}" for name, value in lines.items())
+
+
+def _marked(corpus: Corpus, found: blocks.Blocks, row: int) -> str:
+    length = int(found.lengths[row])
+    ids = found.ids[row, :length]
+    cuts = np.flatnonzero(found.sentences[row, :length])
+    pieces = []
+    for begin, end in zip([0, *cuts], [*cuts, length], strict=True):
+        text = corpus.vocabulary.decode(ids[begin:end]).replace("\n", "⏎")
+        mark = "‖" if found.documents[row, begin] else "|" if found.sentences[row, begin] else ""
+        pieces.append(mark + text)
+    return "".join(pieces)

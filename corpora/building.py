@@ -1,0 +1,217 @@
+"""Building a corpus: the sources are read twice, in batches, so memory does not grow with the text.
+
+The first pass counts, and keeps a sample for the vocabulary and the smallest held-out draw; the second encodes.
+Which documents are held out, and which are sampled, is looked up by a key of their content: neither depends on
+their order, and copies of a document fall on the same side.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import sys
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Float64
+from tokenizers import Tokenizer
+
+from corpora import vocabulary
+from corpora.documents import INSTALLED, documents, files
+from corpora.progress import Progress
+from corpora.requests import Build
+from corpora.store import FORMAT, META, PARTS, read_meta
+from corpora.vocabulary import Vocabulary
+from corpora.writing import Writer
+from foundation import durable, keys
+from foundation.refusal import BadData, BadUsage, RunFailed
+from foundation.request import to_dict
+
+SAMPLE = 32_000_000
+BATCH = 1_000_000
+
+
+@dataclass
+class Survey:
+    """What the first pass over the sources finds; `sample` holds at most about SAMPLE characters of it."""
+
+    documents: int = 0
+    empty: int = 0
+    words: int = 0
+    bytes: int = 0
+    held_out: float = 0.0
+    sample: list[tuple[float, str]] = field(default_factory=list)
+
+
+def build(request: Build) -> Path:
+    """Build the corpus that is asked for, or find it finished; return its folder.
+
+    Raises:
+        BadUsage: for numbers that cannot be, or a folder that holds something else.
+        BadData: for sources that cannot be read or hold no text.
+    """
+    _check(request)
+    identity = _identity(request)
+    if _finished(request, identity):
+        print(f"{request.out}: the corpus of this request is there, re-used", file=sys.stderr)
+        return request.out
+    survey = _survey(request)
+    if survey.documents == 0:
+        where = ", ".join(request.sources)
+        blank = f" ({survey.empty:,} empty documents)" if survey.empty else ""
+        raise BadData(f"{where}: an empty corpus{blank}", "give sources that hold text")
+    with Progress("vocabulary", unit="documents") as progress:
+        tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
+        progress.add(len(survey.sample))
+    survey.sample.clear()
+    with durable.new_folder(request.out) as folder:
+        vocabulary.save(tokenizer, folder)
+        meta = _write(request, survey, tokenizer, folder)
+        durable.write_json(folder / META, {"format": FORMAT, **meta, **identity})
+    return request.out
+
+
+def _check(request: Build) -> None:
+    if not request.sources:
+        raise BadUsage("no source is given", f"example: corpora build FILE.txt --out {request.out}")
+    if request.vocabulary < vocabulary.SMALLEST:
+        vocabulary.train([], request.vocabulary)  # refuses it in its own words
+    if not 0 <= request.held_out <= 0.5:
+        raise BadUsage(f"--held-out {request.held_out} is outside [0, 0.5]", "0.01 is usual")
+    for name in ("words", "documents"):
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise BadUsage(f"--{name} {value}: at least 1 is needed")
+
+
+def _identity(request: Build) -> dict[str, Any]:
+    """Return what must be equal for a finished corpus to be the one that is asked for."""
+    asked = {name: value for name, value in to_dict(request).items() if name not in ("out", "overwrite")}
+    found: dict[str, Any] = {}
+    for source in request.sources:
+        if source == INSTALLED:
+            from corpora import installed
+
+            found[INSTALLED] = {"fingerprint": installed.fingerprint(), "packages": installed.packages()}
+        for path in files(source):
+            told = path.stat()
+            found[str(path)] = {"bytes": told.st_size, "modified": told.st_mtime_ns}
+    return {"request": asked, "sources": found}
+
+
+def _finished(request: Build, identity: dict[str, Any]) -> bool:
+    """Say whether the folder already holds what is asked for.
+
+    Raises:
+        BadUsage: if it holds another corpus and is not to be overwritten, or anything that is no corpus.
+    """
+    out = request.out
+    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
+        return False
+    if not (out / META).is_file():
+        raise BadUsage(f"--out {out} exists and is no corpus", "name another folder; this one is never overwritten")
+    try:
+        meta = read_meta(out)
+    except BadData:
+        meta = {}
+    wrong = durable.problems(out)
+    differing = [
+        f"{name}: {meta.get(group, {}).get(name)} there, {value} asked for"
+        for group in ("request", "sources")
+        for name, value in identity[group].items()
+        if meta.get(group, {}).get(name) != value
+    ]
+    if not wrong and not differing and meta.get("sources") == identity["sources"]:
+        return True
+    if request.overwrite:
+        return False
+    lines = "\n".join(f"  {line}" for line in (wrong or differing or ["other sources"]))
+    raise BadUsage(f"--out {out} holds another corpus:\n{lines}", "name another folder, or give --overwrite True")
+
+
+def _documents(request: Build) -> Iterator[str]:
+    return documents(
+        request.sources, separator=request.separator, words=request.words, limit=request.documents
+    )  # fmt: skip
+
+
+def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
+    """Yield documents that are not empty in lists of about BATCH characters."""
+    batch: list[str] = []
+    size = 0
+    for text in texts:
+        if text:
+            batch.append(text)
+            size += len(text)
+        if size >= BATCH:
+            yield batch
+            batch, size = [], 0
+    if batch:
+        yield batch
+
+
+def draws(seed: int, name: str, texts: list[str]) -> Float64[np.ndarray, " texts"]:
+    """Return one number in [0, 1) for each text, looked up by its content."""
+    content = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
+    return keys.uniform(keys.fold(seed, name, np.frombuffer(content, dtype="<u8")), 1)[:, 0]
+
+
+def _survey(request: Build) -> Survey:
+    survey = Survey()
+    smallest, share, size = 1.0, 1.0, 0
+
+    def counted() -> Iterator[str]:
+        for text in _documents(request):
+            survey.empty += not text
+            yield text
+
+    with Progress("reading", unit="words") as progress:
+        for batch in _batches(counted()):
+            words = sum(len(text.split()) for text in batch)
+            survey.documents += len(batch)
+            survey.words += words
+            survey.bytes += sum(len(text.encode()) for text in batch)
+            smallest = min(smallest, float(draws(request.seed, "held-out", batch).min()))
+            drawn = draws(request.seed, "vocabulary", batch)
+            survey.sample += [(float(u), text) for u, text in zip(drawn, batch, strict=True) if u < share]
+            size = sum(len(text) for _, text in survey.sample)
+            while size > SAMPLE and len(survey.sample) > 1:  # keep the half with the smaller draws
+                survey.sample.sort()
+                survey.sample = survey.sample[: len(survey.sample) // 2]
+                share = survey.sample[-1][0]
+                size = sum(len(text) for _, text in survey.sample)
+            progress.add(words)
+    if request.held_out and survey.documents > 1:  # at least one document, however small the corpus
+        survey.held_out = max(request.held_out, float(np.nextafter(smallest, 1.0)))
+    return survey
+
+
+def _write(request: Build, survey: Survey, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
+    view = Vocabulary.of(tokenizer)
+    writers = {name: Writer(folder, name, view) for name in PARTS}
+    with Progress("encoding", survey.words, "words") as progress:
+        for batch in _batches(_documents(request)):
+            apart = draws(request.seed, "held-out", batch) < survey.held_out
+            for name, chosen in zip(PARTS, (~apart, apart), strict=True):
+                writers[name].add([text for text, here in zip(batch, chosen, strict=True) if here])
+            progress.add(sum(len(text.split()) for text in batch))
+    parts = {name: writer.close() for name, writer in writers.items()}
+    if sum(part["documents"] for part in parts.values()) != survey.documents:
+        raise RunFailed("the sources have changed while they were read", "build again")
+    digest = hashlib.sha256(view.sha256.encode())
+    for name in PARTS:
+        digest.update(writers[name].digest.encode())
+    return {
+        "fingerprint": digest.hexdigest(),
+        "words": survey.words,
+        "documents": survey.documents,
+        "tokens": sum(part["tokens"] for part in parts.values()),
+        "sentences": sum(part["sentences"] for part in parts.values()),
+        "bytes": survey.bytes,
+        "empty": survey.empty,
+        "vocabulary": view.size,
+        "dtype": writers["train"].kind.str,
+        "parts": parts,
+    }

@@ -1,0 +1,215 @@
+"""The vocabulary: byte-level BPE that we train, and a view of any fast tokenizer that objectives can use.
+
+Every vocabulary that we train reserves the same special tokens first, in the same order, so that one corpus
+serves all objectives: an id at or above ``FIRST`` is an ordinary token. Nothing is added around a text here;
+how a finished model frames it is the business of its own tokenizer's post-processor.
+
+Text stays text: a document that says ``<mask>`` is read as the characters, never as the special token.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Iterable, Iterator, Sequence
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from jaxtyping import Bool, Int64
+from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+
+from foundation.refusal import BadData, BadUsage
+
+SENTINELS = 256
+SPECIALS: tuple[str, ...] = (
+    "<pad>",
+    "<unk>",
+    "<s>",
+    "</s>",
+    "<mask>",
+    "<sep>",
+    "<cls>",
+    "<fim_prefix>",
+    "<fim_suffix>",
+    "<fim_middle>",
+    "<nlu>",
+    "<nlg>",
+    "<s2s>",
+    *(f"<extra_id_{number}>" for number in range(SENTINELS)),
+)
+FIRST = len(SPECIALS)
+SMALLEST = FIRST + 256
+
+# Names that known tokenizers give to each role, tried when their configuration does not say it.
+_ROLES: dict[str, tuple[str, ...]] = {
+    "pad": ("<pad>", "[PAD]"),
+    "unk": ("<unk>", "[UNK]"),
+    "bos": ("<s>", "[BOS]", "<|endoftext|>"),
+    "eos": ("</s>", "[EOS]", "<|endoftext|>"),
+    "mask": ("<mask>", "[MASK]"),
+    "sep": ("<sep>", "[SEP]"),
+    "cls": ("<cls>", "[CLS]"),
+}
+
+
+def train(texts: Iterable[str], size: int) -> Tokenizer:
+    """Train a byte-level BPE vocabulary of at most `size` pieces; a small text may not fill it.
+
+    Raises:
+        BadUsage: if `size` leaves no room for the special tokens and the 256 bytes.
+    """
+    if size < SMALLEST:
+        raise BadUsage(
+            f"--vocabulary {size} is too small: {FIRST} special tokens and 256 bytes come first",
+            f"give at least {SMALLEST}; 4096 to 32768 is usual",
+        )
+    tokenizer = Tokenizer(models.BPE())
+    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
+    tokenizer.decoder = decoders.ByteLevel()
+    trainer = trainers.BpeTrainer(
+        vocab_size=size,
+        min_frequency=2,
+        special_tokens=list(SPECIALS),
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        show_progress=False,
+    )
+    tokenizer.train_from_iterator(iter(texts), trainer)
+    return tokenizer
+
+
+def save(tokenizer: Tokenizer, folder: Path) -> None:
+    """Write the three files with which ``transformers.AutoTokenizer.from_pretrained(folder)`` opens it."""
+    named = {f"{role}_token": names[0] for role, names in _ROLES.items()}
+    extra = [name for name in SPECIALS if name not in named.values()]
+    special = {**named, "extra_special_tokens": extra}
+    config = {
+        **special,
+        "clean_up_tokenization_spaces": False,
+        "model_max_length": int(1e30),
+        "tokenizer_class": "PreTrainedTokenizerFast",
+    }
+    tokenizer.save(str(folder / "tokenizer.json"))
+    for name, value in (("tokenizer_config.json", config), ("special_tokens_map.json", special)):
+        (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+class Vocabulary:
+    """What objectives need to know of a tokenizer, as numpy arrays over its ids.
+
+    ``ordinary[id]`` says that the piece is no special token; ``draw`` lists those ids (random replacements come
+    from it). ``word_start[id]`` says that a word can begin only here by the piece's own look: it opens with
+    white space ("Ġ…", "▁…"), is no "##…", or is special. In running text a word also begins after a special
+    token and after a new line, which the piece alone cannot show. ``sentinels`` are in the order of their names
+    (``<extra_id_0>`` first), whatever their ids. A role that the tokenizer does not have is None.
+    """
+
+    pad: int | None
+    unk: int | None
+    bos: int | None
+    eos: int | None
+    mask: int | None
+    sep: int | None
+    cls: int | None
+
+    def __init__(self, tokenizer: Tokenizer, names: dict[str, str], folder: Path | None = None) -> None:
+        content = tokenizer.to_str()
+        self.tokenizer = Tokenizer.from_str(content)  # our own: the switch below must not reach the caller's
+        self.tokenizer.encode_special_tokens = True
+        self.tokenizer.no_truncation()
+        self.tokenizer.no_padding()
+        self.folder = folder
+        self.sha256 = hashlib.sha256(content.encode()).hexdigest()
+        ids = self.tokenizer.get_vocab(with_added_tokens=True)
+        self.size = max(ids.values()) + 1
+        for role, known in _ROLES.items():
+            tried = [names[role]] if role in names else known
+            setattr(self, role, next((ids[name] for name in tried if name in ids), None))
+        self.pieces: list[str] = [""] * self.size
+        for piece, number in ids.items():
+            self.pieces[number] = piece
+        special = {number for number, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
+        special |= {number for role in _ROLES if (number := getattr(self, role)) is not None}
+        self.ordinary: Bool[np.ndarray, " size"] = np.array(
+            [bool(piece) and number not in special for number, piece in enumerate(self.pieces)]
+        )
+        self.draw: Int64[np.ndarray, " ordinary"] = np.flatnonzero(self.ordinary).astype(np.int64)
+        self.sentinels: Int64[np.ndarray, " sentinels"] = _sentinels(ids)
+        self.byte_level, opens = _kind(json.loads(content))
+        self.word_start: Bool[np.ndarray, " size"] = ~self.ordinary | np.array([opens(p) for p in self.pieces])
+
+    @classmethod
+    def open(cls, folder: Path | str) -> Vocabulary:
+        """Open the tokenizer.json of a folder (a corpus, a checkpoint, any model of the hub).
+
+        Raises:
+            BadData: if there is none, or it cannot be read.
+        """
+        folder = Path(folder)
+        path = folder / "tokenizer.json"
+        if not path.is_file():
+            raise BadData(f"{folder} has no tokenizer.json", "give a corpus, a checkpoint or a tokenizer's folder")
+        try:
+            tokenizer = Tokenizer.from_file(str(path))
+        except Exception as error:  # the binding raises bare Exception for anything that it cannot read
+            raise BadData(f"{path} cannot be read as a tokenizer: {error}") from error
+        names: dict[str, str] = {}
+        for file in ("special_tokens_map.json", "tokenizer_config.json"):
+            if (folder / file).is_file():
+                names |= _names(json.loads((folder / file).read_text(encoding="utf-8")))
+        return cls(tokenizer, names, folder)
+
+    @classmethod
+    def of(cls, tokenizer: Any) -> Vocabulary:
+        """View a `tokenizers.Tokenizer`, or a fast tokenizer of transformers with the roles that it declares."""
+        if isinstance(tokenizer, Tokenizer):
+            return cls(tokenizer, {})
+        backend = getattr(tokenizer, "backend_tokenizer", None)
+        if not isinstance(backend, Tokenizer):
+            raise BadData(f"{type(tokenizer).__name__} is no fast tokenizer", "objectives need tokenizer.json")
+        roles = {f"{role}_token": getattr(tokenizer, f"{role}_token", None) for role in _ROLES}
+        return cls(backend, _names(roles))
+
+    def encode(self, text: str) -> list[int]:
+        """Return the ids of a text, with no special token in it or around it."""
+        return self.tokenizer.encode(text, add_special_tokens=False).ids
+
+    def encode_batch(self, texts: Sequence[str]) -> list[list[int]]:
+        """Return what ``encode`` gives for each text, in parallel where TOKENIZERS_PARALLELISM allows it."""
+        return [found.ids for found in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
+
+    def decode(self, ids: Iterable[int]) -> str:
+        """Return the text of ids, special tokens written as their names."""
+        return self.tokenizer.decode([int(number) for number in ids], skip_special_tokens=False)
+
+
+def _names(config: dict[str, Any]) -> dict[str, str]:
+    """Return role → piece from a tokenizer's configuration, where a piece is a string or an AddedToken's fields."""
+    found = {}
+    for role in _ROLES:
+        value = config.get(f"{role}_token")
+        value = value.get("content") if isinstance(value, dict) else value
+        if value is not None:
+            found[role] = str(value)
+    return found
+
+
+def _sentinels(ids: dict[str, int]) -> Int64[np.ndarray, " sentinels"]:
+    def numbered() -> Iterator[tuple[int, int]]:
+        for piece, number in ids.items():
+            inner = piece.removeprefix("<extra_id_").removesuffix(">")
+            if piece == f"<extra_id_{inner}>" and inner.isdigit():
+                yield int(inner), number
+
+    return np.array([number for _, number in sorted(numbered())], dtype=np.int64)
+
+
+def _kind(content: dict[str, Any]) -> tuple[bool, Any]:
+    """Return whether pieces are bytes, and the test by which a piece opens a word."""
+    if content["model"]["type"] == "WordPiece":
+        prefix = content["model"].get("continuing_subword_prefix", "##")
+        return False, lambda piece: not piece.startswith(prefix)
+    kinds = json.dumps([content.get("pre_tokenizer"), content.get("normalizer"), content.get("decoder")])
+    if "ByteLevel" in kinds:
+        return True, lambda piece: piece[:1] in ("Ġ", "Ċ", "ĉ", "č")
+    return False, lambda piece: piece.startswith("▁")

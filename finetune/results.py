@@ -1,0 +1,58 @@
+"""The record of one result: the same fields whatever was adapted, and however."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+
+from finetune.metrics import correct, interval, metric_of
+from finetune.tasks import Task
+
+
+def record(
+    task: Task,
+    predictions: dict[str, list[str]],
+    *,
+    seed: int,
+    arm: str,
+    seconds: float,
+    rate: float | str,
+    tried: dict[Any, float],
+    checkpoint: str | None = None,
+    objective: str | None = None,
+    family: str | None = None,
+    strategy: str | None = None,
+    parameters_trained: int = 0,
+    truncated: int = 0,
+    train_rows: list[int] | None = None,
+) -> dict[str, Any]:
+    """Return the record of predictions for train, dev and test; the interval belongs to the test score.
+
+    `train_rows` says which training examples were predicted, where it was not all of them.
+    """
+    metric = metric_of(task.kind)
+    train = task.train if train_rows is None else task.train.take(train_rows)
+    labels = {"train": train.labels, "dev": task.dev.labels, "test": task.test.labels}
+    scores = {part: correct(metric, predictions[part], labels[part]) for part in labels}
+    return {
+        "arm": arm,
+        "checkpoint": checkpoint,
+        "objective": objective,
+        "family": family,
+        "task": task.name,
+        "kind": task.kind,
+        "strategy": strategy,
+        "seed": seed,
+        "metric": metric,
+        **{part: float(np.mean(scores[part])) for part in labels},
+        "interval": interval(scores["test"], seed),
+        "rate": rate,
+        "tried": {f"{name:g}" if isinstance(name, float) else str(name): score for name, score in tried.items()},
+        "parameters_trained": parameters_trained,
+        "truncated": truncated,
+        "examples": {part: len(labels[part]) for part in labels},
+        "task_sha256": task.sha256,
+        "seconds": round(seconds, 3),
+        "correct": [round(float(score), 6) for score in scores["test"]],
+    }

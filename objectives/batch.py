@@ -1,0 +1,41 @@
+"""A batch: what the model is given and what it is asked, as arrays."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from numpy.typing import NDArray
+
+IGNORED = -100
+"""The target of a position that is not asked (the convention of torch's cross-entropy)."""
+
+
+@dataclass(frozen=True)
+class Batch:
+    """Inputs and targets of some rows.
+
+    Targets are made by position, never by comparing ids, so that an ``</s>`` that is text is learned like any
+    token and padding never is, whatever their ids.
+    """
+
+    inputs: dict[str, NDArray[np.int64]]
+    """Arrays ``[rows, positions]`` under the names of transformers' forward: input_ids, decoder_input_ids, …"""
+    targets: dict[str, NDArray[np.int64]]
+    """By role: "tokens" ``[rows, positions]``, "order" ``[rows]``; IGNORED where nothing is asked."""
+
+    origin: NDArray[np.int64] | None = None
+    """From objectives that rearrange: the place in its block that each input position shows ``[rows, positions]``,
+    −1 for a special token of the frame. The model never sees it; it is what undoes the arrangement."""
+
+    @property
+    def rows(self) -> int:
+        """The number of rows."""
+        return len(self.inputs["input_ids"])
+
+    @property
+    def lengths(self) -> NDArray[np.int64]:
+        """The positions of each row that are not padding ``[rows]``."""
+        ids = self.inputs["input_ids"]
+        mask = self.inputs.get("attention_mask")
+        return np.full(len(ids), ids.shape[1]) if mask is None else mask.sum(axis=1)

@@ -1,0 +1,49 @@
+"""GPT next-token prediction (Radford et al. 2018, §3.1).
+
+    asked    <s>   Thank you for inviting me to   your  party last
+    answer   Thank you   for inviting me to your  party last  week.
+
+Every token of the block is asked once, each from those before it; ``<s>`` begins the row, so the first one is too.
+The ``</s>`` between documents is text like any other: the model learns where documents end.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar
+
+import numpy as np
+
+from corpora.blocks import Blocks
+from corpora.vocabulary import Vocabulary
+from objectives import noise as grammar
+from objectives.batch import IGNORED, Batch
+from objectives.objective import Frame, Ids, Objective, Shape, answered, token, with_attention
+
+
+@dataclass(frozen=True, kw_only=True)
+class NextToken(Objective):
+    """Ask for every token, given those before it."""
+
+    shape: ClassVar[Shape] = "decoder"
+    needs: ClassVar[tuple[str, ...]] = ("bos", "eos", "pad")
+    frame: ClassVar[Frame] = Frame(before="bos", between="eos")
+
+    def positions(self, block: int) -> int:
+        """Return block: ``<s>`` and all tokens but the last."""
+        return block
+
+    def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
+        """Return ``<s>`` with the block but its last token, and the block as targets."""
+        inside = grammar.within(blocks.lengths, blocks.ids.shape[1])
+        labels = np.where(inside, blocks.ids, IGNORED)
+        inputs = answered(labels, token(vocabulary, "bos"), token(vocabulary, "pad"))
+        return Batch(with_attention({"input_ids": inputs}, blocks.lengths), {"tokens": labels})
+
+    def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
+        """Return the answers, which are the whole text."""
+        return [row[row != IGNORED] for row in batch.targets["tokens"]]
+
+    def pose(self, ids: Ids, noise: np.ndarray, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
+        """Return all but the last token, and all but the first; what `noise` marks makes no difference."""
+        return ids[:-1], ids[1:]

@@ -1,0 +1,135 @@
+"""What an objective is: a frozen dataclass of numbers with pure methods.
+
+An objective is *arrangement ∘ noise ∘ two projections*: the tokens of a block are put in some order, some are hit,
+and two projections of the result are what the model is given (*asked*) and what it must say (*answer*). The
+dataclass is its own configuration: its numbers are the flags of the command and what a checkpoint records.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+from jaxtyping import Bool, Int
+
+from corpora.blocks import Blocks
+from corpora.vocabulary import Vocabulary
+from foundation.refusal import BadUsage
+from objectives.batch import IGNORED, Batch
+
+Shape = Literal["encoder", "decoder", "encoder-decoder"]
+Ids = Int[np.ndarray, " tokens"]
+
+
+@dataclass(frozen=True)
+class Frame:
+    """The special tokens around a text, by their role in the vocabulary (``cls``, ``bos``, …)."""
+
+    before: str | None = None
+    """In front of the text."""
+    between: str | None = None
+    """Between the two texts of a pair."""
+    after: str | None = None
+    """Behind the text, and behind both texts of a pair."""
+    start: str | None = None
+    """What the decoder of an encoder-decoder begins with."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Objective:
+    """The protocol of all objectives; a subclass adds its numbers and says how rows become batches."""
+
+    shape: ClassVar[Shape]
+    """The shape of the models that can learn it."""
+    weights: ClassVar[dict[str, float]] = {"tokens": 1.0}
+    """The roles of its targets, and the weight of each in the loss."""
+    needs: ClassVar[tuple[str, ...]]
+    """What it needs from a vocabulary: ``mask``, ``sentinels``, ``cls`` …"""
+    frame: ClassVar[Frame]
+    """How it frames a text; fine-tuning frames texts alike."""
+
+    def positions(self, block: int) -> int:
+        """Return the model positions of an example of `block` corpus tokens without special tokens inside."""
+        raise NotImplementedError
+
+    def span(self, length: int) -> int:
+        """Return the corpus tokens behind an example that fills `length` positions, the inverse of ``positions``.
+
+        Raises:
+            BadUsage: if not even one corpus token fits.
+        """
+        block = 0
+        while self.positions(block + 1) <= length:
+            block += 1
+        if block == 0:
+            raise BadUsage(f"--length {length} holds no example", f"the least is {self.positions(1)}")
+        return block
+
+    def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
+        """Return what the rows of `blocks` ask and answer; row i depends on nothing but row i."""
+        raise NotImplementedError
+
+    def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
+        """Return the corpus tokens of each row, read from the inputs and targets alone: nothing is lost."""
+        raise NotImplementedError
+
+    def pose(self, ids: Ids, noise: Bool[np.ndarray, " tokens"], vocabulary: Vocabulary) -> tuple[Ids, Ids]:
+        """Return, unframed, what is asked and answered of one row when exactly the tokens in `noise` are hit."""
+        raise NotImplementedError
+
+    def check(self, vocabulary: Vocabulary, block: int) -> None:
+        """Refuse a vocabulary or a block that this objective cannot work with.
+
+        Raises:
+            BadUsage: naming what is missing, or the number, its limit and the remedy.
+        """
+        for need in self.needs:
+            found = getattr(vocabulary, need)
+            if found is None or (need == "sentinels" and len(found) == 0):
+                raise BadUsage(
+                    f"the vocabulary has no {need} token, which {type(self).__name__} needs",
+                    "use a vocabulary made by `corpora build`, which reserves all special tokens",
+                )
+        if block < 2:
+            raise BadUsage(f"--block {block} is too short", "give at least 2 corpus tokens per example")
+
+
+def check_rates(objective: Objective, **rates: float) -> None:
+    """Refuse rates outside [0, 1].
+
+    Raises:
+        BadUsage: naming the field, the value and the limits.
+    """
+    for name, value in rates.items():
+        if not 0 <= value <= 1:
+            raise BadUsage(
+                f"{type(objective).__name__}: {name} = {value} is not a share", "give a number between 0 and 1"
+            )
+
+
+def token(vocabulary: Vocabulary, role: str) -> int:
+    """Return the id of the special token with this role, which ``check`` has found to be there."""
+    return int(getattr(vocabulary, role))
+
+
+def ids_of(vocabulary: Vocabulary, *roles: str | None) -> list[int]:
+    """Return the ids of the special tokens with these roles; a role that is None gives nothing."""
+    return [token(vocabulary, role) for role in roles if role is not None]
+
+
+def with_attention(
+    inputs: dict[str, Int[np.ndarray, "rows _"]], lengths: Int[np.ndarray, " rows"]
+) -> dict[str, Int[np.ndarray, "rows _"]]:
+    """Return the inputs, with an attention mask where some row is padded; full rows need none."""
+    width = inputs["input_ids"].shape[1]
+    if (lengths < width).any():
+        inputs["attention_mask"] = (np.arange(width) < lengths[:, None]).astype(np.int64)
+    return inputs
+
+
+def answered(labels: Int[np.ndarray, "rows width"], start: int, pad: int) -> Int[np.ndarray, "rows width"]:
+    """Return what is known when each label is asked: `start`, then the labels up to the one before."""
+    given = np.full_like(labels, start)
+    given[:, 1:] = np.where(labels[:, :-1] == IGNORED, pad, labels[:, :-1])
+    return given

@@ -1,0 +1,26 @@
+"""The command `pretrain`."""
+
+from __future__ import annotations
+
+import sys
+
+from foundation.command import Verb
+from foundation.command import main as command
+
+VERBS = {
+    "": Verb(
+        "pretrain.run:Run",
+        "pretrain.start:pretrain",
+        "Pretrain one model with one objective on one corpus; the same command continues an interrupted run.",
+        "pretrain --objective span-corruption --family t5 --corpus CORPUS --tokens 2000000 --out RUN",
+    ),
+}
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    return command("pretrain", VERBS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,49 @@
+"""The feed: which examples stand at which positions of a run, as a pure function of the position.
+
+Position p of a run is block ``order(key of the epoch, blocks, p mod blocks)`` with the noise key of p. The order does
+not depend on the objective, so all objectives read the same text in the same order.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import numpy as np
+from jaxtyping import Int
+
+from corpora import blocks
+from corpora.store import Part
+from corpora.vocabulary import Vocabulary
+from foundation.keys import fold, order
+from objectives import Batch, Objective
+
+
+@dataclass(frozen=True, eq=False)
+class Feed:
+    """The examples of one objective on one part of a corpus."""
+
+    part: Part
+    vocabulary: Vocabulary
+    objective: Objective
+    block: int
+    seed: int
+
+    @property
+    def blocks(self) -> int:
+        """Blocks in one pass."""
+        return blocks.count(self.part, self.block)
+
+    def indices(self, positions: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
+        """Return the block at each position."""
+        epochs, within = np.divmod(positions, self.blocks)
+        found = np.empty_like(within)
+        for epoch in np.unique(epochs):
+            here = epochs == epoch
+            found[here] = order(fold(self.seed, "order", int(epoch)), self.blocks, within[here])
+        return found
+
+    def at(self, positions: Int[np.ndarray, " rows"]) -> Batch:
+        """Return the batch of the examples at `positions`."""
+        keys = fold(self.seed, "noise", positions)
+        found = blocks.gather(self.part, self.block, self.indices(positions), keys, self.vocabulary.pad or 0)
+        return self.objective.collate(found, self.vocabulary)

@@ -1,0 +1,248 @@
+"""From a run's record to its last checkpoint: corpus, model, optimizer, the loop, evaluations, checkpoints."""
+
+from __future__ import annotations
+
+import json
+import os
+from pathlib import Path
+from typing import Any
+
+import torch
+from accelerate import Accelerator
+
+from corpora.store import Corpus, embedded
+from foundation import durable, request
+from foundation.keys import number
+from foundation.refusal import BadData, BadUsage
+from objectives import OBJECTIVES
+from pretrain import checkpoint, evaluation, models, schedule
+from pretrain.card import card
+from pretrain.families import FAMILIES, configure
+from pretrain.feed import Feed
+from pretrain.framing import tokenizer
+from pretrain.learner import Learner
+from pretrain.log import Log, Progress
+from pretrain.loop import Steps, train
+from pretrain.run import DEFAULT_FAMILY, MACHINE, Run
+
+_HELD_OUT = number(0, "held-out")
+NOT_LEARNED = 0.1
+"""A held-out loss that is not below the unigram entropy by this many nats counts as not learned."""
+
+
+def pretrain(run: Run, progress: Progress | None = None) -> Path:
+    """Do the run, or what is left of it; return the folder of its last checkpoint.
+
+    Raises:
+        BadUsage: if the request cannot be, or differs from the run that it would continue.
+        BadData: if the corpus has no text to train or to evaluate on.
+        RunFailed: if a loss is not a finite number.
+    """
+    torch.set_num_threads(run.threads or os.cpu_count() or 1)
+    corpus = Corpus.open(run.corpus if run.corpus is not None else embedded())
+    feed, held_out, steps = _feeds(run, corpus)
+    family = run.family or DEFAULT_FAMILY[run.objective.shape]
+    model = _model(run, family, corpus)
+    accelerator = _accelerator(run)
+    main = accelerator.is_main_process
+    if main and progress is None:
+        print(_summary(run, family, model, steps, corpus), flush=True)
+    if run.dry_run:
+        return run.out
+    found = _claim(run, corpus, main)
+    accelerator.wait_for_everyone()
+    learner = Learner(model, FAMILIES[family]).to(accelerator.device)
+    optimizer = _optimizer(run, family, model)
+    done = checkpoint.restore(found, model, optimizer, accelerator.device) if found else {}
+    learner.train()
+    wrapped, optimizer = accelerator.prepare(learner, optimizer)
+    for group in optimizer.param_groups:
+        group["lr"] = group["peak"]
+    session = _Session(run, family, corpus, held_out, steps, learner, optimizer, accelerator, progress, done)
+    cut = Steps(done.get("step", 0), steps, run.rows, run.micro or run.rows, run.objective.weights, run.clip, run.seed)
+    try:
+        train(wrapped, optimizer, accelerator, feed.at, session.share, cut, session.after)
+    finally:
+        session.log.close()
+    last, _ = checkpoint.newest(run.out)
+    assert last is not None
+    if main and not (run.out / "summary.json").is_file():
+        session.summarise(last)
+    if main and progress is None:
+        print(session.verdict(), flush=True)
+    accelerator.wait_for_everyone()
+    return last
+
+
+def _feeds(run: Run, corpus: Corpus) -> tuple[Feed, Feed, int]:
+    block = run.block_tokens
+    run.objective.check(corpus.vocabulary, block)
+    train_part, held_out = corpus.part("train"), corpus.part("held-out")
+    if len(train_part) == 0:
+        raise BadData(f"{corpus.folder} has no text to train on", "build it from more text")
+    if len(held_out) == 0:
+        raise BadData(f"{corpus.folder} has no held-out text", "build it with a larger --held-out")
+    feed = Feed(train_part, corpus.vocabulary, run.objective, block, run.seed)
+    return feed, Feed(held_out, corpus.vocabulary, run.objective, block, _HELD_OUT), run.steps_for(len(train_part))
+
+
+def _model(run: Run, family: str, corpus: Corpus) -> Any:
+    config = configure(family, run.size, run.objective, run.block_tokens, corpus.vocabulary, run.dropout)
+    config.objective = {"name": name_of(run), **vars(run.objective)}
+    config.first_weights = run.first_weights
+    model = models.fresh(config, run.seed)
+    return model.double() if run.precision == "fp64" else model
+
+
+def name_of(run: Run) -> str:
+    """Return the name of the run's objective, as ``--objective`` takes it."""
+    return next(
+        (name for name, kind in OBJECTIVES.items() if kind is type(run.objective)), type(run.objective).__name__
+    )
+
+
+def _accelerator(run: Run) -> Accelerator:
+    """Return the accelerator; on a machine without one, CPU processes started by torchrun find each other by gloo."""
+    cpu = not torch.cuda.is_available()
+    accelerator = Accelerator(cpu=cpu, mixed_precision="bf16" if run.precision == "bf16" else "no")
+    expected = int(os.environ.get("WORLD_SIZE", "1"))
+    if accelerator.num_processes != expected:
+        raise BadUsage(
+            f"{expected} processes were started, {accelerator.num_processes} found each other", "use torchrun"
+        )
+    if run.rows < accelerator.num_processes:
+        raise BadUsage(f"--rows {run.rows} for {accelerator.num_processes} processes", "give at least one row each")
+    return accelerator
+
+
+def _optimizer(run: Run, family: str, model: Any) -> torch.optim.AdamW:
+    """Return AdamW with weight decay on matrices only."""
+    peak = run.rate or FAMILIES[family].rate
+    matrices = [p for p in model.parameters() if p.ndim >= 2]
+    rest = [p for p in model.parameters() if p.ndim < 2]
+    groups = [
+        {"params": matrices, "weight_decay": run.weight_decay, "peak": peak},
+        {"params": rest, "weight_decay": 0.0, "peak": peak},
+    ]
+    return torch.optim.AdamW(groups, lr=peak, betas=(0.9, run.beta2), fused=True)
+
+
+def _claim(run: Run, corpus: Corpus, main: bool) -> Path | None:
+    """Return the checkpoint to go on from (None: begin), after comparing the request with the run's own.
+
+    Raises:
+        BadUsage: if a field that decides what is done differs, unless --allow-change names it.
+    """
+    asked = request.to_dict(run) | {"corpus": corpus.fingerprint}
+    path = run.out / "run.json"
+    if path.is_file():
+        old = json.loads(path.read_text(encoding="utf-8"))
+        differing = [k for k in asked if k not in MACHINE and k not in run.allow_change and asked[k] != old.get(k)]
+        if differing:
+            shown = "; ".join(f"{k}: {old.get(k)!r} there, {asked[k]!r} asked" for k in differing)
+            raise BadUsage(
+                f"{run.out} holds another run: {shown}",
+                f"give another --out, or continue it so with --allow-change {' '.join(differing)}",
+            )
+    found, damaged = checkpoint.newest(run.out)
+    if main:
+        for line in damaged:
+            print(f"skipping {line}", flush=True)
+        run.out.mkdir(parents=True, exist_ok=True)
+        durable.write_json(path, asked)
+    return found
+
+
+def _summary(run: Run, family: str, model: Any, steps: int, corpus: Corpus) -> str:
+    everything, inner = models.parameters(model)
+    block = run.block_tokens
+    return (
+        f"{name_of(run)} · {model.config.architectures[0]} ({family}, {run.size}): {everything:,} parameters,"
+        f" {inner:,} outside the embeddings\n"
+        f"{steps:,} steps of {run.rows} × {block} corpus tokens = {steps * run.rows * block:,},"
+        f" {steps * run.rows * block / len(corpus.part('train')):.2f} passes over {len(corpus.part('train')):,}"
+        f" · peak rate {run.rate or FAMILIES[family].rate:g} · {torch.get_num_threads()} threads"
+    )
+
+
+class _Session:
+    """What happens between the steps of one run: the log, evaluations, checkpoints, the summary."""
+
+    def __init__(
+        self,
+        run: Run,
+        family: str,
+        corpus: Corpus,
+        held_out: Feed,
+        steps: int,
+        learner: Learner,
+        optimizer: Any,
+        accelerator: Accelerator,
+        progress: Progress | None,
+        done: dict[str, Any],
+    ) -> None:
+        self.run, self.family, self.corpus, self.held_out = run, family, corpus, held_out
+        self.steps, self.learner, self.optimizer, self.accelerator = steps, learner, optimizer, accelerator
+        self.per_step = run.rows * run.block_tokens
+        self.log = Log(run.out, steps, self.per_step, done, progress, accelerator.is_main_process)
+        self.unigram = evaluation.unigram(held_out, run.eval_tokens) if accelerator.is_main_process else {}
+        self.evaluate_at = {round(steps * (i + 1) / run.evaluations) for i in range(run.evaluations)}
+        every = run.checkpoint_tokens and max(1, run.checkpoint_tokens // self.per_step)
+        self.save_at = {steps, *(range(every, steps, every) if every else ())}
+
+    def share(self, step: int) -> float:
+        """Return the share of the peak rate at a step."""
+        return schedule.share(step, self.steps, self.run.warmup, self.run.decay)
+
+    def after(self, done: int, losses: dict[str, float]) -> None:
+        """Log a finished step; evaluate and save where it is due."""
+        if not self.accelerator.is_main_process:
+            return
+        self.log.step(done, losses, self.optimizer.param_groups[0]["lr"])
+        if done in self.evaluate_at:
+            found = evaluation.evaluate(self.learner, self.held_out, self.run.eval_tokens, self.accelerator.device)
+            self.log.record(done, {"held_out": found, "unigram": self.unigram})
+        if done in self.save_at:
+            self._save(done)
+
+    def _save(self, done: int) -> None:
+        model, frame = self.learner.model, self.run.objective.frame
+        positions = getattr(model.config, "max_position_embeddings", None)
+        types = bool(getattr(model.config, "type_vocab_size", 0))
+        framed = tokenizer(self.corpus.folder, self.corpus.vocabulary, frame, positions, types)
+        state = {"step": done, "tokens": done * self.per_step, "seconds": self.log.seconds}
+        text = card(name_of(self.run), self.family, self.corpus, request.to_dict(self.run), state)
+        checkpoint.save(self.run.out, done, model, framed, text, self.optimizer, state, self.run.keep)
+
+    def summarise(self, last: Path) -> None:
+        """Write summary.json from the last evaluation."""
+        records = [r for r in durable.read_json_lines(self.run.out / "metrics.jsonl") if "held_out" in r]
+        everything, inner = models.parameters(self.learner.model)
+        found = records[-1]
+        below = self.unigram["tokens"] - found["held_out"]["tokens"]
+        durable.write_json(
+            self.run.out / "summary.json",
+            {
+                "objective": name_of(self.run),
+                "family": self.family,
+                "size": self.run.size,
+                "parameters": everything,
+                "non_embedding": inner,
+                "checkpoint": last.name,
+                **{key: found[key] for key in ("step", "tokens", "seconds", "held_out", "unigram")},
+                "tokens_per_second": found["tokens"] / found["seconds"],
+                "learned": below >= NOT_LEARNED,
+            },
+        )
+
+    def verdict(self) -> str:
+        """Return the last line of the command: what was learned, and where it lies."""
+        told = json.loads((self.run.out / "summary.json").read_text(encoding="utf-8"))
+        loss, mark = told["held_out"]["tokens"], told["unigram"]["tokens"]
+        order = f", order accuracy {told['held_out']['accuracy/order']:.3f}" if "order" in told["held_out"] else ""
+        state = "" if told["learned"] else " — not learned in this budget"
+        return (
+            f"held-out loss {loss:.3f} nats per target (unigram entropy {mark:.3f}){order}{state}\n"
+            f"{self.run.out}/{told['checkpoint']} · next: finetune --checkpoint {self.run.out} --task library"
+            f" --strategy full --out DIR"
+        )
