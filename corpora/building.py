@@ -8,8 +8,10 @@ their order, and copies of a document fall on the same side.
 from __future__ import annotations
 
 import hashlib
+import os
 import sys
 from collections.abc import Iterator
+from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -57,20 +59,38 @@ def build(request: Build) -> Path:
     if _finished(request, identity):
         print(f"{request.out}: the corpus of this request is there, re-used", file=sys.stderr)
         return request.out
+    if INSTALLED in request.sources:
+        from corpora import installed
+
+        installed.prepare(request.words)
     survey = _survey(request)
     if survey.documents == 0:
         where = ", ".join(request.sources)
         blank = f" ({survey.empty:,} empty documents)" if survey.empty else ""
         raise BadData(f"{where}: an empty corpus{blank}", "give sources that hold text")
-    with Progress("vocabulary", unit="documents") as progress:
-        tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
-        progress.add(len(survey.sample))
-    survey.sample.clear()
-    with durable.new_folder(request.out) as folder:
+    with durable.new_folder(request.out) as folder, all_cores():
+        with Progress("vocabulary", unit="documents") as progress:
+            tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
+            progress.add(len(survey.sample))
+        survey.sample.clear()
         vocabulary.save(tokenizer, folder)
         meta = _write(request, survey, tokenizer, folder)
         durable.write_json(folder / META, {"format": FORMAT, **meta, **identity})
     return request.out
+
+
+@contextmanager
+def all_cores() -> Iterator[None]:
+    """Let `tokenizers` use its threads, whatever TOKENIZERS_PARALLELISM says outside; it asks at each call."""
+    name = "TOKENIZERS_PARALLELISM"
+    before = os.environ.get(name)
+    os.environ[name] = "true"
+    try:
+        yield
+    finally:
+        os.environ.pop(name)
+        if before is not None:
+            os.environ[name] = before
 
 
 def _check(request: Build) -> None:
@@ -90,15 +110,17 @@ def _identity(request: Build) -> dict[str, Any]:
     """Return what must be equal for a finished corpus to be the one that is asked for."""
     asked = {name: value for name, value in to_dict(request).items() if name not in ("out", "overwrite")}
     found: dict[str, Any] = {}
+    packages: dict[str, str] = {}
     for source in request.sources:
         if source == INSTALLED:
             from corpora import installed
 
-            found[INSTALLED] = {"fingerprint": installed.fingerprint(), "packages": installed.packages()}
+            found[INSTALLED] = installed.fingerprint()
+            packages = installed.packages()
         for path in files(source):
             told = path.stat()
             found[str(path)] = {"bytes": told.st_size, "modified": told.st_mtime_ns}
-    return {"request": asked, "sources": found}
+    return {"request": asked, "sources": found, "packages": packages}
 
 
 def _finished(request: Build, identity: dict[str, Any]) -> bool:
@@ -119,7 +141,7 @@ def _finished(request: Build, identity: dict[str, Any]) -> bool:
     wrong = durable.problems(out)
     differing = [
         f"{name}: {meta.get(group, {}).get(name)} there, {value} asked for"
-        for group in ("request", "sources")
+        for group in identity
         for name, value in identity[group].items()
         if meta.get(group, {}).get(name) != value
     ]

@@ -148,7 +148,7 @@ class _Sorter:
         plain = body.strip("*# ")
         title = plain.rstrip(":").lower()
         underlined = len(following) >= len(body) - 2 and _UNDERLINE.fullmatch(following) is not None
-        if underlined or ((body.startswith("# ") or body.startswith("##")) and len(body) < 60):
+        if underlined or (body.startswith(("# ", "##")) and len(body) < 60):
             self.flush()
             self.section, self.below, self.entry = title, -1, -1
             return True

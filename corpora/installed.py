@@ -19,7 +19,7 @@ from pathlib import Path
 from typing import NamedTuple
 
 from corpora import extraction, modules
-from corpora.cache import cache_folder
+from corpora.cache import alone, cache_folder
 from corpora.documents import cut
 from corpora.modules import Module, packages
 from corpora.progress import Progress
@@ -58,6 +58,11 @@ def documents(words: int | None = None) -> Iterator[Docstring]:
         left -= held
 
 
+def prepare(words: int | None = None) -> None:
+    """Extract what ``documents(words)`` will need, if the cache does not hold it yet."""
+    _cached("documents", words)
+
+
 def reserved() -> tuple[Docstring, ...]:
     """Return the docstrings of the modules that are reserved for tasks."""
     return tuple(_cached("reserved", None))
@@ -73,23 +78,36 @@ def fingerprint() -> str:
 def _cached(kind: str, words: int | None) -> Iterable[Docstring]:
     """Return at least `words` words of one kind from the cache, or extract them and keep them there."""
     folder = cache_folder() / "installed" / fingerprint()[:16]
+    kept = _kept(folder, kind, words)
+    if kept is None:
+        with alone(folder / kind):
+            kept = _kept(folder, kind, words)
+            if kept is None:
+                kept = _extract(kind, words)
+                _keep(folder, kind, words, kept)
+    return kept
+
+
+def _kept(folder: Path, kind: str, words: int | None) -> Iterable[Docstring] | None:
     for size in sorted(_sizes(folder, kind)):
-        if words is None and size != _ALL:
-            continue
-        if words is None or size >= words:
+        if size >= (_ALL if words is None else words):
             return _read(folder / _name(kind, size))
-    found = _extract(kind, words)
+    return _UNCACHED.get((kind, words))
+
+
+def _keep(folder: Path, kind: str, words: int | None, found: list[Docstring]) -> None:
     try:
         folder.mkdir(parents=True, exist_ok=True)
         lines = "".join(json.dumps(docstring, ensure_ascii=False) + "\n" for docstring in found)
         durable.write_text(folder / _name(kind, _ALL if words is None else words), lines)
         durable.write_json(folder / "packages.json", packages())
     except OSError as error:
-        print(f"{folder}: cannot keep the extracted text there: {error.strerror}", file=sys.stderr)
-    return found
+        print(f"{folder}: the extracted text cannot be kept there: {error.strerror}", file=sys.stderr)
+        _UNCACHED[kind, words] = found
 
 
 _ALL = 1 << 62
+_UNCACHED: dict[tuple[str, int | None], list[Docstring]] = {}  # what an unwritable cache could not take
 
 
 def _name(kind: str, size: int) -> str:

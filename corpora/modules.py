@@ -45,11 +45,12 @@ class Module(NamedTuple):
 def modules() -> tuple[Module, ...]:
     """Return the modules of this environment, sorted by library and name."""
     roots = {sysconfig.get_path("stdlib"): STDLIB, sysconfig.get_path("platlib"): "", sysconfig.get_path("purelib"): ""}
-    found = {module.name: module for root, library in roots.items() for module in _under(Path(root), library)}
+    found = {module.name: module for root, library in roots.items() for module in under(Path(root), library)}
     return tuple(sorted(found.values()))
 
 
-def _under(root: Path, library: str) -> Iterator[Module]:
+def under(root: Path, library: str = "") -> Iterator[Module]:
+    """Yield the modules below one folder; without a library's name, each top-level package is its own."""
     if not root.is_dir():
         return
     for top in root.iterdir():

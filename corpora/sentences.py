@@ -18,66 +18,12 @@ _END = re.compile(
     r"|\s*\n\s*(?=\S)"
 )
 _LETTERS = re.compile(r"(?:[^\W\d_]\.)*[^\W\d_]")
-_ABBREVIATIONS = frozenset(
-    [
-        "e.g",
-        "i.e",
-        "cf",
-        "vs",
-        "viz",
-        "resp",
-        "approx",
-        "incl",
-        "al",
-        "fig",
-        "figs",
-        "eq",
-        "eqs",
-        "sec",
-        "ch",
-        "ref",
-        "refs",
-        "no",
-        "nos",
-        "vol",
-        "pp",
-        "p",
-        "ed",
-        "eds",
-        "dr",
-        "mr",
-        "mrs",
-        "ms",
-        "prof",
-        "st",
-        "sr",
-        "jr",
-        "inc",
-        "ltd",
-        "co",
-        "corp",
-        "dept",
-        "univ",
-        "jan",
-        "feb",
-        "mar",
-        "apr",
-        "jun",
-        "jul",
-        "aug",
-        "sep",
-        "sept",
-        "oct",
-        "nov",
-        "dec",
-        "ca",
-        "op",
-        "def",
-        "thm",
-        "prop",
-        "lem",
-    ]
-)
+_ABBREVIATIONS = {
+    "e.g", "i.e", "cf", "vs", "viz", "resp", "approx", "incl", "al", "fig", "figs", "eq", "eqs", "sec", "ch", "ref",
+    "refs", "no", "nos", "vol", "pp", "p", "ed", "eds", "dr", "mr", "mrs", "ms", "prof", "st", "sr", "jr", "inc", "ltd",
+    "co", "corp", "dept", "univ", "jan", "feb", "mar", "apr", "jun", "jul", "aug", "sep", "sept", "oct", "nov", "dec",
+    "ca", "op", "def", "thm", "prop", "lem", "messrs", "rev", "hon", "gen", "col", "capt", "lt", "mme", "mlle",
+}  # fmt: skip
 
 
 def starts(text: str) -> list[int]:
@@ -85,11 +31,8 @@ def starts(text: str) -> list[int]:
     first = len(text) - len(text.lstrip())
     if first == len(text):
         return []
-    found = [first]
-    for end in _END.finditer(text, first):
-        if "\n" in end[0] or not _abbreviated(text, end.start()):
-            found.append(end.end())
-    return found
+    ends = _END.finditer(text, first)
+    return [first, *(end.end() for end in ends if "\n" in end[0] or not _abbreviated(text, end.start()))]
 
 
 def _abbreviated(text: str, stop: int) -> bool:

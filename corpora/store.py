@@ -19,7 +19,7 @@ from typing import Any
 import numpy as np
 from jaxtyping import Int64, UInt
 
-from corpora.cache import cache_folder
+from corpora.cache import alone, cache_folder
 from corpora.requests import Build
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadData, unknown
@@ -129,4 +129,5 @@ def embedded(words: int | None = None, vocabulary: int = 8192, *, held_out: floa
         sources=("installed",), out=out, vocabulary=vocabulary, words=words, held_out=held_out, seed=seed,
         overwrite=True,
     )  # fmt: skip
-    return build(asked)
+    with alone(out):
+        return build(asked)

@@ -33,7 +33,7 @@ class Probe:
     """Which token's vector stands for the text: the mean of all attended, the last or the first of them."""
     side: Literal["encoder", "decoder", "both"] = "encoder"
     """Of an encoder-decoder: whose vectors are read."""
-    penalties: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0)
+    penalties: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
     """Values of scikit-learn's C (inverse strength of the penalty) from which dev chooses."""
 
     def learn(

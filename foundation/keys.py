@@ -11,6 +11,7 @@ change between versions as it may change ``Generator``. A batch of 16,384 places
 from __future__ import annotations
 
 import hashlib
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -24,7 +25,7 @@ _SECOND = np.uint64(0x94D049BB133111EB)
 _ROUNDS = 6
 
 
-def _mix(x: Keys) -> Keys:
+def _mix(x: Any) -> Any:
     """Return SplitMix64's finaliser of each element, a bijection of the 64-bit numbers; x may be overwritten."""
     with np.errstate(over="ignore"):
         x ^= x >> np.uint64(30)
@@ -35,7 +36,7 @@ def _mix(x: Keys) -> Keys:
     return x
 
 
-def _number(word: Word) -> Keys:
+def _number(word: Word) -> Any:
     if isinstance(word, str):
         word = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
     if isinstance(word, int):

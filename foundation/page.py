@@ -47,7 +47,7 @@ figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; display: block; }
 pre { background: var(--tint); padding: 0.7rem 0.9rem; overflow-x: auto; font-size: 0.85rem; border-radius: 4px; }
 summary { cursor: pointer; color: var(--mark); margin: 0.6rem 0; }
-@media (max-width: 32rem) { body { padding: 0.75rem 0.8rem 3rem; } h1 { font-size: 1.4rem; }
+@media (max-width: 32rem) { figure { overflow-x: auto; } img { max-width: none; width: 38rem; } body { padding: 0.75rem 0.8rem 3rem; } h1 { font-size: 1.4rem; }
   th, td { padding: 0.3rem 0.5rem; } table { font-size: 0.85rem; } }
 @media print { th button { pointer-events: none; } body { max-width: none; } }
 """
@@ -103,16 +103,22 @@ class Page:
         """Add text in a fixed-width face that opens on a click."""
         return self._add(f"<details><summary>{escape(summary)}</summary><pre>{escape(text)}</pre></details>")
 
-    def table(
-        self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str = "", numbers: bool = True
-    ) -> Page:
+    def table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], *, caption: str = "") -> Page:
         """Add a table whose headings sort it.
 
         A cell is a text, a number, or (text, number): shown as the text, sorted by the number, which may be None.
-        With `numbers`, every column but the first is set right-aligned.
+        A column that holds a number is set right-aligned.
         """
+        return self._add(self._table(columns, rows, caption))
+
+    def folded_table(self, summary: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Page:
+        """Add a table that opens on a click."""
+        return self._add(f"<details><summary>{escape(summary)}</summary>{self._table(columns, rows, summary)}</details>")
+
+    def _table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str) -> str:
         self._sorts = True
-        marks = ["" if not place or not numbers else ' class="number"' for place in range(len(columns))]
+        numbers = [any(_value(row[place]) is not None for row in rows) for place in range(len(columns))]
+        marks = [' class="number"' if number else "" for number in numbers]
         head = "".join(
             f'<th scope="col"{mark}><button type="button">{escape(name)}</button></th>'
             for name, mark in zip(columns, marks, strict=True)
@@ -124,7 +130,7 @@ class Page:
         title = f"<caption>{escape(caption)}</caption>" if caption else ""
         # a frame that scrolls sideways must be reachable from the keyboard
         label = escape(caption or "table", quote=True)
-        return self._add(
+        return (
             f'<div class="frame" tabindex="0" role="region" aria-label="{label}"><table>{title}<thead><tr>{head}</tr>'
             f"</thead>\n<tbody>\n{body}</tbody></table></div>"
         )
@@ -134,7 +140,7 @@ class Page:
         source = f'<source media="(prefers-color-scheme: dark)" srcset="{_data(dark)}">' if dark is not None else ""
         below = f"<figcaption>{escape(caption)}</figcaption>" if caption else ""
         image = f'<img src="{_data(png)}" alt="{escape(says, quote=True)}">'
-        return self._add(f"<figure><picture>{source}{image}</picture>{below}</figure>")
+        return self._add(f'<figure tabindex="0"><picture>{source}{image}</picture>{below}</figure>')
 
     def html(self) -> str:
         """Return the whole page."""
@@ -159,10 +165,17 @@ class Page:
         return self
 
 
+def _value(cell: Cell) -> float | None:
+    """Return the number by which a cell is sorted."""
+    if isinstance(cell, tuple):
+        return cell[1]
+    return None if isinstance(cell, str) else float(cell)
+
+
 def _cell(cell: Cell, mark: str) -> str:
-    text, value = cell if isinstance(cell, tuple) else (str(cell), None if isinstance(cell, str) else float(cell))
+    value = _value(cell)
     data = "" if value is None else f' data-value="{value!r}"'
-    return f"<td{mark}{data}>{escape(text)}</td>"
+    return f"<td{mark}{data}>{escape(cell[0] if isinstance(cell, tuple) else str(cell))}</td>"
 
 
 def _data(png: bytes) -> str:

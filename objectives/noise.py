@@ -13,8 +13,8 @@ from jaxtyping import Bool, Int, Shaped, UInt64
 from foundation import keys as looked_up
 
 Rows = Int[np.ndarray, " rows"]
-Grid = Int[np.ndarray, "rows width"]
-Mask = Bool[np.ndarray, "rows width"]
+Grid = Int[np.ndarray, "rows _"]  # widths change from projection to projection: only the rows must agree
+Mask = Bool[np.ndarray, "rows _"]
 Keys = UInt64[np.ndarray, " rows"]
 
 _LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)

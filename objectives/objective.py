@@ -19,7 +19,7 @@ from foundation.refusal import BadUsage
 from objectives.batch import IGNORED, Batch
 
 Shape = Literal["encoder", "decoder", "encoder-decoder"]
-Ids = Int[np.ndarray, " tokens"]
+Ids = Int[np.ndarray, " _"]
 
 
 @dataclass(frozen=True)

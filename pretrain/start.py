@@ -8,6 +8,7 @@ from pathlib import Path
 from typing import Any
 
 import torch
+import transformers
 from accelerate import Accelerator
 
 from corpora.store import Corpus, embedded
@@ -39,6 +40,7 @@ def pretrain(run: Run, progress: Progress | None = None) -> Path:
         RunFailed: if a loss is not a finite number.
     """
     torch.set_num_threads(run.threads or os.cpu_count() or 1)
+    transformers.utils.logging.disable_progress_bar()
     corpus = Corpus.open(run.corpus if run.corpus is not None else embedded())
     feed, held_out, steps = _feeds(run, corpus)
     family = run.family or DEFAULT_FAMILY[run.objective.shape]
@@ -64,13 +66,13 @@ def pretrain(run: Run, progress: Progress | None = None) -> Path:
         train(wrapped, optimizer, accelerator, feed.at, session.share, cut, session.after)
     finally:
         session.log.close()
+    accelerator.wait_for_everyone()
     last, _ = checkpoint.newest(run.out)
     assert last is not None
     if main and not (run.out / "summary.json").is_file():
         session.summarise(last)
     if main and progress is None:
         print(session.verdict(), flush=True)
-    accelerator.wait_for_everyone()
     return last
 
 

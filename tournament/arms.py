@@ -195,15 +195,16 @@ def task_stands(record: Values, out: Path) -> str:
 
 def pretrain(request: Values, needs: Mapping[str, Values], out: Path, progress: Progress) -> Values:
     """Pretrain one arm; what a killed run has saved is continued."""
-    from pretrain.loop import pretrain as run_pretraining
+    from pretrain.start import pretrain as run_pretraining
     from pretrain.run import Run
 
     folder = out / request["folder"]
     asked = {name: request[name] for name in ("objective", "family", "size", "block", "tokens", "seed")}
     asked |= {**request["recipe"], "corpus": needs["corpus"]["folder"], "out": str(folder), "threads": 1}
+    (folder / "summary.json").unlink(missing_ok=True)  # of a checkpoint that is gone; it is written anew at the end
     run_pretraining(requests.from_dict(Run, asked), _losses(progress))
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
-    kept = ("parameters", "non_embedding", "tokens", "steps", "seconds", "tokens_per_second", "held_out", "unigram")
+    kept = ("parameters", "non_embedding", "tokens", "step", "seconds", "tokens_per_second", "held_out", "unigram")
     curve = [
         {name: line[name] for name in ("step", "tokens", "seconds", "held_out") if name in line}
         for line in durable.read_json_lines(folder / "metrics.jsonl")
@@ -219,8 +220,8 @@ def pretrain(request: Values, needs: Mapping[str, Values], out: Path, progress: 
 def _losses(progress: Progress) -> Progress:
     """Return a progress function that is told only what fits on a line."""
 
-    def tell(step: int, steps: int, numbers: Values) -> None:
-        progress(step, steps, {name: numbers[name] for name in ("loss",) if name in numbers})
+    def tell(step: int, steps: int, losses: Values) -> None:
+        progress(step, steps, {"loss": losses["tokens"]} if "tokens" in losses else {})
 
     return tell
 

@@ -81,15 +81,15 @@ def _interval(estimate: float, drawn: NDArray[np.float64]) -> Interval:
 
 
 def _resampled(values: NDArray[np.float64]) -> NDArray[np.float64]:
-    return _weights(len(values)) @ values
+    return (_weights(len(values)) @ values.astype(np.float32)).astype(np.float64) / len(values)
 
 
 @lru_cache(maxsize=4)
-def _weights(count: int) -> NDArray[np.float64]:
-    """Return how much each of `count` examples weighs in each resample: the same for every comparison."""
+def _weights(count: int) -> NDArray[np.float32]:
+    """Return how often each of `count` examples is in each resample: the same resamples for every comparison."""
     chosen = keys.below(count, keys.bits(keys.fold(_KEY, "examples"), RESAMPLES * count)).reshape(RESAMPLES, count)
     places = (np.arange(RESAMPLES)[:, None] * count + chosen).ravel()
-    return np.bincount(places, minlength=RESAMPLES * count).reshape(RESAMPLES, count) / count
+    return np.bincount(places, minlength=RESAMPLES * count).reshape(RESAMPLES, count).astype(np.float32)
 
 
 def _seed_noise(scores: Scores, seeds: Spread, side: str) -> NDArray[np.float64]:

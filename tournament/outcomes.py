@@ -17,7 +17,7 @@ LEARNED = 0.1
 """Nats by which held-out loss must be below the unigram entropy of the same targets to count as learned."""
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Scores:
     """Scores of one arm on the test examples of a task: one row for each run, and what the runs have in common."""
 
@@ -29,12 +29,12 @@ class Scores:
     """``[runs]``: runs with the same number share a checkpoint, where there are several checkpoints."""
     metric: str
 
-    @property
+    @cached_property
     def by_cluster(self) -> NDArray[np.float64]:
         """The mean over the runs of each cluster: ``[clusters, examples]``."""
         return np.stack([self.correct[self.clusters == cluster].mean(0) for cluster in np.unique(self.clusters)])
 
-    @property
+    @cached_property
     def examples(self) -> NDArray[np.float64]:
         """The mean score of each example, every cluster counting alike."""
         return self.by_cluster.mean(0)
@@ -80,7 +80,7 @@ def _at(record: Record, path: tuple[str, ...]) -> float | None:
     return value
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Outcomes:
     """Everything that is shown, from the records alone."""
 

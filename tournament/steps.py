@@ -70,6 +70,20 @@ def group(arm: Arm) -> str:
     return arms.group(arm.objective, arm.family, arm.size, arm.recipe)
 
 
+def random_names(plan: Plan) -> dict[str, str]:
+    """Return what the random arm of each group is called: by its family, numbered where one has several shapes."""
+    families: dict[str, list[str]] = {}
+    for arm in plan.arms:
+        known = families.setdefault(arm.family, [])
+        if group(arm) not in known:
+            known.append(group(arm))
+    return {
+        name: f"random {family}" + (f" {place}" if place else "")
+        for family, known in families.items()
+        for place, name in enumerate(known)
+    }
+
+
 def _fine(plan: Plan, trial: Trial, task: Step, way: Way) -> Iterator[Step]:
     """Yield the fine-tunings of one task by one strategy: each checkpoint, and fresh weights once for each shape."""
     seen: set[str] = set()
@@ -77,20 +91,20 @@ def _fine(plan: Plan, trial: Trial, task: Step, way: Way) -> Iterator[Step]:
         for seed in plan.fine_seeds:
             for pretraining in plan.seeds:
                 labels = {"name": arm.name, "objective": arm.called, "arm": "pretrained", "pretraining_seed": pretraining}
-                yield _adapt(arm, trial, task, way, seed, pretraining, labels, slug(arm.name))
+                yield _adapt(arm, trial, task, way, seed, pretraining, labels)
             if group(arm) not in seen:
-                labels = {"name": f"random {arm.family}", "arm": "random"}
-                yield _adapt(arm, trial, task, way, seed, plan.seeds[0], labels, f"random-{slug(group(arm))}")
+                labels = {"name": random_names(plan)[group(arm)], "arm": "random"}
+                yield _adapt(arm, trial, task, way, seed, plan.seeds[0], labels)
         seen.add(group(arm))
 
 
 def _adapt(
-    arm: Arm, trial: Trial, task: Step, way: Way, seed: int, pretraining: int, labels: dict[str, Any], who: str
+    arm: Arm, trial: Trial, task: Step, way: Way, seed: int, pretraining: int, labels: dict[str, Any]
 ) -> Step:
     checkpoint = f"pretrain/{slug(arm.name)}/seed-{pretraining}"
     fresh = labels["arm"] == "random"
     runs = f"seed-{seed}" if fresh else f"seed-{pretraining}-{seed}"
-    name = f"finetune/{who}/{slug(trial.name)}/{slug(way.name)}/{runs}"
+    name = "/".join(["finetune", slug(labels["name"]), slug(trial.name), slug(way.name), runs])
     asked = {
         "checkpoint": checkpoint, "task": task.name, "strategy": request.to_dict(way)["strategy"],
         "seed": seed, "random_init": fresh, "folder": name,

@@ -6,18 +6,36 @@ cannot be told apart. Nothing here looks at which arm one would like to win.
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import lru_cache
 from itertools import combinations
 
 from tournament import intervals
 from tournament.intervals import Interval, Spread
 from tournament.outcomes import Entry, Outcomes, Scores
 
-Compared = tuple[str, Interval]
+RANDOM = "its own random initialisation"
+CONTROLS = {"classical": "TF-IDF with logistic regression", "constant": "always the same answer"}
 
 
 @dataclass(frozen=True)
+class Comparison:
+    """A pretrained arm against another one on the same test examples."""
+
+    arm: str
+    other: str
+    """random, classical, constant, or the name of a pretrained arm."""
+    found: Interval
+    """The paired difference of their scores, arm − other."""
+
+    @property
+    def words(self) -> str:
+        """What may be said."""
+        return {1: "better than", -1: "worse than", 0: "cannot be told apart from"}[self.found.sign]
+
+
+@dataclass(frozen=True, eq=False)
 class Meeting:
     """One task under one strategy: the scores that met there, and the spread between their seeds."""
 
@@ -28,24 +46,39 @@ class Meeting:
     controls: dict[str, Scores]
     spreads: dict[str, Spread]
 
+    def spread(self, scores: Scores) -> Spread:
+        """Return the spread between seeds of the arms of this sort; controls have none."""
+        return self.spreads.get(scores.arm, Spread())
+
+    @lru_cache(maxsize=4096)  # noqa: B019  (a report is one short process)
     def interval(self, scores: Scores) -> Interval:
         """Return the interval of one score."""
-        return intervals.of(scores, self.spreads.get(scores.arm, Spread()))
+        return intervals.of(scores, self.spread(scores))
 
-    def difference(self, left: Scores, right: Scores) -> Interval:
-        """Return the interval of a paired difference."""
-        none = Spread()
-        return intervals.difference(left, right, self.spreads.get(left.arm, none), self.spreads.get(right.arm, none))
+    @lru_cache(maxsize=4096)  # noqa: B019
+    def comparisons(self) -> tuple[Comparison, ...]:
+        """Return all comparisons: with random weights, with the controls, between objectives."""
+        pairs = [(name, "random", self.random[name]) for name in self.pretrained if name in self.random]
+        pairs += [(name, arm, self.controls[arm]) for arm in CONTROLS if arm in self.controls for name in self.pretrained]
+        pairs += [(one, other, self.pretrained[other]) for one, other in combinations(self.pretrained, 2)]
+        return tuple(self._compared(name, other, right) for name, other, right in pairs)
+
+    def _compared(self, name: str, other: str, right: Scores) -> Comparison:
+        left = self.pretrained[name]
+        return Comparison(name, other, intervals.difference(left, right, self.spread(left), self.spread(right)))
 
 
+@lru_cache(maxsize=256)
 def meeting(outcomes: Outcomes, task: str, strategy: str) -> Meeting:
     """Return what met on a task under a strategy."""
     pretrained, random, groups = {}, {}, {}
     for entry in outcomes.entries:
         if (scores := outcomes.pretrained(entry, task, strategy)) is not None:
             pretrained[entry.name] = scores
-        if (scores := outcomes.random(entry, task, strategy)) is not None:
-            random[entry.name] = groups[entry.group] = scores
+        if entry.group not in groups and (scores := outcomes.random(entry, task, strategy)) is not None:
+            groups[entry.group] = scores
+        if entry.group in groups:
+            random[entry.name] = groups[entry.group]
     controls = {arm: s for arm in ("constant", "classical") if (s := outcomes.control(arm, task)) is not None}
     spreads = {"pretrained": intervals.spread(pretrained.values()), "random": intervals.spread(groups.values())}
     return Meeting(task, strategy, pretrained, random, controls, spreads)
@@ -53,15 +86,10 @@ def meeting(outcomes: Outcomes, task: str, strategy: str) -> Meeting:
 
 def verdict(outcomes: Outcomes) -> list[tuple[str, list[str]]]:
     """Return headed groups of sentences: what was learned, each task under each strategy, what the intervals cover."""
+    met = [meeting(outcomes, task, strategy) for task, strategy in outcomes.meetings]
     groups = [("What the pretraining learned", learned(outcomes.entries))]
-    count = 0
-    for task, strategy in outcomes.meetings:
-        met = meeting(outcomes, task, strategy)
-        lines, compared = judged(met)
-        count += compared
-        if lines:
-            groups.append((f"Task {task}" + (f", {strategy} fine-tuning" if strategy else ""), lines))
-    groups.append(("How far this goes", limits(outcomes, count)))
+    groups += [(f"Task {each.task}" + (f", {each.strategy}" if each.strategy else ""), judged(each)) for each in met]
+    groups.append(("How far this goes", limits(outcomes, met)))
     groups.append(("What to try next", advice(outcomes)))
     return [(heading, lines) for heading, lines in groups if lines]
 
@@ -87,78 +115,64 @@ def learned(entries: Sequence[Entry]) -> list[str]:
     return lines
 
 
-def judged(met: Meeting) -> tuple[list[str], int]:
-    """Return the sentences about one task under one strategy, and the number of comparisons behind them."""
-    lines, count = [], 0
-    against = [("its own random initialisation", met.random.get)]
-    for arm, words in (("classical", "TF-IDF with logistic regression"), ("constant", "always the same answer")):
-        if arm in met.controls:
-            against.append((f"{words} ({_share(met.controls[arm].score)})", _always(met.controls[arm])))
-    for words, other in against:
-        compared = [
-            (name, met.difference(scores, right))
-            for name, scores in met.pretrained.items()
-            if (right := other(name)) is not None
-        ]
-        count += len(compared)
+def judged(met: Meeting) -> list[str]:
+    """Return the sentences about one task under one strategy."""
+    lines = []
+    for other, words in (("random", RANDOM), *CONTROLS.items()):
+        compared = [comparison for comparison in met.comparisons() if comparison.other == other]
+        level = f" ({_share(met.controls[other].score)})" if other in met.controls else ""
         if compared:
-            lines.append(f"Against {words}: " + "; ".join(_sorted(compared)) + ".")
-    between = [
-        (a, b, met.difference(met.pretrained[a], met.pretrained[b])) for a, b in combinations(met.pretrained, 2)
-    ]
+            lines.append(f"Against {words}{level}: {'; '.join(_sorted(compared))}.")
+    between = [comparison for comparison in met.comparisons() if comparison.other in met.pretrained]
     if between:
-        lines.append("Between objectives: " + _pairs(between))
-    return lines, count + len(between)
+        lines.append(f"Between objectives: {_pairs(between)}")
+    return lines
 
 
-def _always(scores: Scores) -> Callable[[str], Scores | None]:
-    return lambda _: scores
-
-
-def _sorted(compared: list[Compared]) -> list[str]:
+def _sorted(compared: list[Comparison]) -> list[str]:
     """Return the parts of a sentence: who is better, who is worse, who cannot be told apart."""
     parts = []
     for sign, words in ((1, "better"), (-1, "worse")):
-        names = [f"{name} ({_signed(found)})" for name, found in compared if found.sign == sign]
-        if names:
-            parts.append(f"{words}: {', '.join(names)}")
-    same = [name for name, found in compared if found.sign == 0]
-    if same:
-        parts.append("cannot be told apart: " + ", ".join(same))
-    return parts
+        signed = [comparison for comparison in compared if comparison.found.sign == sign]
+        if len(signed) == len(compared) > 2:
+            size = sorted((comparison.found.estimate for comparison in signed), key=abs)
+            parts.append(f"{words}: all {len(signed)} ({_signed(size[0])} to {_signed(size[-1])})")
+        elif signed:
+            parts.append(f"{words}: " + ", ".join(f"{c.arm} ({_signed(c.found.estimate)})" for c in signed))
+    same = [comparison.arm for comparison in compared if comparison.found.sign == 0]
+    if len(same) == len(compared) > 2:
+        return ["none can be told apart from it"]
+    return [*parts, *([f"cannot be told apart: {', '.join(same)}"] if same else [])]
 
 
-def _pairs(between: list[tuple[str, str, Interval]]) -> str:
+def _pairs(between: list[Comparison]) -> str:
     """Return the sentence about all pairs of objectives: each winner with those it is better than."""
     beaten: dict[str, list[str]] = {}
-    for a, b, found in between:
-        if found.sign:
-            winner, loser = (a, b) if found.sign > 0 else (b, a)
+    for each in between:
+        if each.found.sign:
+            winner, loser = (each.arm, each.other) if each.found.sign > 0 else (each.other, each.arm)
             beaten.setdefault(winner, []).append(loser)
     if not beaten:
         return "none of them can be told apart." if len(between) > 1 else "they cannot be told apart."
     order = sorted(beaten, key=lambda name: -len(beaten[name]))
     parts = [f"{name} is better than {_and(beaten[name])}" for name in order]
-    same = sum(found.sign == 0 for *_, found in between)
-    rest = f"; the other {same} of {len(between)} pairs cannot be told apart" if same else ""
+    same = sum(each.found.sign == 0 for each in between)
+    rest = f"; {same} of the {len(between)} pairs cannot be told apart" if same else ""
     return "; ".join(parts) + rest + "."
 
 
-def limits(outcomes: Outcomes, count: int) -> list[str]:
+def limits(outcomes: Outcomes, met: Sequence[Meeting]) -> list[str]:
     """Return what the intervals cover and what they do not."""
     lines = []
-    single = max((len(entry.runs) for entry in outcomes.entries), default=0) <= 1
-    known = [
-        any(spread.known for spread in meeting(outcomes, task, strategy).spreads.values())
-        for task, strategy in outcomes.meetings
-    ]
-    if not any(known):
+    count = sum(len(each.comparisons()) for each in met)
+    known = any(spread.known for each in met for spread in each.spreads.values())
+    if met and not known:
         cover = "One seed of everything: the intervals cover the choice of test examples only, not that of the seed."
         lines.append(f"{cover} Another seed may well turn a difference round.")
-    elif single:
+    elif met and max((len(entry.runs) for entry in outcomes.entries), default=0) <= 1:
         cover = "The intervals cover test examples and fine-tuning seeds. There is one pretraining seed:"
         lines.append(f"{cover} what is said holds for these checkpoints, not yet for the objectives.")
-    else:
+    elif met:
         lines.append("The intervals cover test examples and seeds, those of the pretraining included.")
     if count:
         chance = f"{count} comparisons at 95 %: about {max(1, round(count / 20))} of them would look like a difference"
@@ -193,6 +207,5 @@ def _share(value: float) -> str:
     return f"{value:.3f}".removeprefix("0")
 
 
-def _signed(found: Interval) -> str:
-    ends = f"[{found.low:+.3f}, {found.high:+.3f}]".replace("0.", ".")
-    return f"{found.estimate:+.3f} ".replace("0.", ".") + ends
+def _signed(value: float) -> str:
+    return f"{value:+.3f}".replace("0.", ".").replace("-", "−")

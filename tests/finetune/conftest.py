@@ -20,7 +20,7 @@ FRAMES = {
 }
 
 
-def tokenizer(family: str, texts: list[str], size: int = 500) -> Any:
+def tokenizer(family: str, texts: list[str], size: int = 600) -> Any:
     """A tokenizer trained as a corpus trains it, that frames texts as pretraining of this family does."""
     from tokenizers.processors import TemplateProcessing
     from transformers import PreTrainedTokenizerFast
@@ -66,7 +66,7 @@ def config(family: str, size: int, *, layers: int = 2, width: int = 32, position
     return made
 
 
-def save(folder: Path, family: str, texts: list[str] | None = None, size: int = 500, **numbers: int) -> Path:
+def save(folder: Path, family: str, texts: list[str] | None = None, size: int = 600, **numbers: int) -> Path:
     """Write an untrained checkpoint of a family as save_pretrained writes it."""
     from pretrain.models import fresh
 

@@ -31,6 +31,7 @@ class Elements(HTMLParser):
 def everything(text: str) -> Page:
     page = Page(text, lead=text).heading(text).paragraph(text).paragraph(text, soft=True).points([text]).code(text)
     page.folded(text, text).table([text, text], [[text, 1.5], [text, (text, None)]], caption=text)
+    page.folded_table(text, [text], [[text]])
     return page.picture(PNG, says=text, caption=text, dark=PNG)
 
 

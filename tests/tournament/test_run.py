@@ -19,8 +19,8 @@ from tournament.schedule import Step
 
 def step(name: str, *needs: str, action: str = "write", seconds: float = 1.0, **numbers: float) -> Step:
     request = {"file": f"{name}.txt", "number": 1, **numbers}
-    check = "little_steps:whole" if action == "write" else ""
-    return Step(name, "kind", f"little_steps:{action}", request, {"name": name}, needs, seconds, check)
+    check = "tests.tournament.little_steps:whole" if action == "write" else ""
+    return Step(name, "kind", f"tests.tournament.little_steps:{action}", request, {"name": name}, needs, seconds, check)
 
 
 def order(out: Path) -> list[str]:
@@ -131,7 +131,7 @@ import sys
 sys.path[:0] = {path!r}
 from pathlib import Path
 from tournament import run
-from test_run import step
+from tests.tournament.test_run import step
 if __name__ == "__main__":
     run.run([step("quick"), step("slow", "quick", turns=600, sleep=0.1)], Path({out!r}), workers=2, threads=1)
 """
@@ -141,7 +141,7 @@ if __name__ == "__main__":
 def test_a_signal_stops_the_workers_and_the_same_command_continues(tmp_path, sent):
     script = tmp_path / "script.py"
     out = tmp_path / "out"
-    script.write_text(INTERRUPTED.format(path=[str(Path(__file__).parent), *sys.path], out=str(out)), encoding="utf-8")
+    script.write_text(INTERRUPTED.format(path=[str(Path(__file__).parents[2]), *sys.path], out=str(out)), encoding="utf-8")
     process = subprocess.Popen([sys.executable, str(script)], stderr=subprocess.PIPE, start_new_session=True)
     until = time.monotonic() + 30
     while not (out / "quick.txt").exists() and time.monotonic() < until:

@@ -1,0 +1,26 @@
+"""The command `objectives`."""
+
+from __future__ import annotations
+
+import sys
+
+from foundation.command import Verb
+from foundation.command import main as command
+
+VERBS = {
+    "show": Verb(
+        "objectives.requests:Show",
+        "objectives.show:show",
+        "Print what each objective asks about a text, and what it wants to hear.",
+        'objectives show --text "Thank you for inviting me to your party last week." --hide "for inviting" --hide last',
+    ),
+}
+
+
+def main() -> int:
+    """Run the command; return its exit code."""
+    return command("objectives", VERBS)
+
+
+if __name__ == "__main__":
+    sys.exit(main())

@@ -1,0 +1,105 @@
+"""The loss is the one that transformers computes where it defines one, at less cost; so are the gradients."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+import torch
+from accelerate import Accelerator
+
+from objectives import IGNORED, OBJECTIVES
+from pretrain import models
+from pretrain.families import FAMILIES, class_name, configure
+from pretrain.feed import Feed
+from pretrain.learner import Learner
+from pretrain.loop import Steps, _backward, to_device
+
+PAIRS = [
+    (objective, family)
+    for objective in OBJECTIVES
+    for family in FAMILIES
+    if FAMILIES[family].shape == OBJECTIVES[objective].shape
+    and frozenset(OBJECTIVES[objective].weights) in FAMILIES[family].classes
+]
+
+
+def made(objective: str, family: str, corpus, weights: str = "near"):
+    posed = OBJECTIVES[objective]()
+    config = configure(family, "tiny", posed, 32, corpus.vocabulary, 0.0)
+    config.first_weights = weights
+    model = models.fresh(config, 0)
+    feed = Feed(corpus.part("train"), corpus.vocabulary, posed, 32, 0)
+    return model, feed.at(np.arange(6)), posed
+
+
+def stock_loss(model, batch, posed) -> torch.Tensor:
+    """The loss that transformers' own class computes on the batch; the sum of its parts, each over its own mean."""
+    inputs = to_device(batch.inputs, torch.device("cpu"))
+    targets = to_device(batch.targets, torch.device("cpu"))
+    if "order" in targets:
+        out = model(**inputs, labels=targets["tokens"], next_sentence_label=targets["order"])
+        return out.loss
+    if posed.shape == "decoder":  # transformers shifts the labels itself: give it the row with its last token
+        last = targets["tokens"].gather(1, (targets["tokens"] != IGNORED).sum(1, keepdim=True) - 1)
+        whole = torch.cat([inputs["input_ids"], last], dim=1)
+        return torch.nn.functional.cross_entropy(
+            model(input_ids=whole, use_cache=False).logits[:, :-1].reshape(-1, model.config.vocab_size),
+            targets["tokens"].reshape(-1),
+        )
+    return model(**inputs, labels=targets["tokens"]).loss
+
+
+@pytest.mark.parametrize(("objective", "family"), PAIRS)
+def test_loss_and_gradients_equal_those_of_transformers(objective, family, corpus):
+    model, batch, posed = made(objective, family, corpus)
+    model.double()
+    if family == "gpt2":
+        ids = torch.from_numpy(np.concatenate([batch.inputs["input_ids"], batch.targets["tokens"][:, -1:]], axis=1))
+        model.config.n_positions += 1
+        grown = torch.nn.Embedding(33, 128).double()
+        grown.weight.data[:32] = model.transformer.wpe.weight.data
+        model.transformer.wpe = grown
+        stock = model(input_ids=ids, labels=ids, use_cache=False).loss
+    else:
+        stock = stock_loss(model, batch, posed)
+    stock.backward()
+    wanted = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
+    model.zero_grad()
+    steps = Steps(0, 1, 6, 6, posed.weights, 1.0, 0)
+    losses = _backward(Learner(model, FAMILIES[family]), Accelerator(cpu=True), [batch], steps)
+    assert sum(losses.values()) == pytest.approx(stock.item(), rel=1e-6)
+    norm = sum((g**2).sum() for g in wanted.values()) ** 0.5
+    off = sum(((p.grad - wanted[n]) ** 2).sum() for n, p in model.named_parameters() if n in wanted) ** 0.5
+    assert off / norm < 1e-5
+
+
+@pytest.mark.parametrize(("objective", "family"), PAIRS)
+def test_logits_are_computed_only_where_they_are_asked(objective, family, corpus):
+    model, batch, _ = made(objective, family, corpus)
+    asked = (batch.targets["tokens"] != IGNORED).sum()
+    logits = Learner(model, FAMILIES[family]).logits(
+        to_device(batch.inputs, torch.device("cpu")), to_device(batch.targets, torch.device("cpu"))
+    )
+    assert logits["tokens"].shape == (asked, corpus.vocabulary.size)
+
+
+@pytest.mark.parametrize("size", ["tiny", "mini"])
+def test_families_are_matched_outside_the_embeddings(size, corpus):
+    counted = {}
+    for objective, family in PAIRS:
+        posed = OBJECTIVES[objective]()
+        config = configure(family, size, posed, 32, corpus.vocabulary, 0.0)
+        with torch.device("meta"):
+            import transformers
+
+            model = getattr(transformers, class_name(family, posed))(config)
+        counted[objective, family] = models.parameters(model)[1]
+    assert max(counted.values()) <= 1.1 * min(counted.values()), counted
+
+
+def test_the_first_weights_are_a_function_of_the_seed(corpus):
+    posed = OBJECTIVES["next-token"]()
+    config = configure("gpt2", "tiny", posed, 32, corpus.vocabulary, 0.0)
+    one, two, other = models.fresh(config, 3), models.fresh(config, 3), models.fresh(config, 4)
+    assert all(torch.equal(a, b) for a, b in zip(one.parameters(), two.parameters(), strict=True))
+    assert not torch.equal(one.transformer.wte.weight, other.transformer.wte.weight)
