@@ -197,8 +197,9 @@ def _survey(request: Build) -> Survey:
             survey.bytes += sum(len(text.encode()) for text in batch)
             smallest = min(smallest, float(draws(request.seed, "held-out", batch).min()))
             drawn = draws(request.seed, "vocabulary", batch)
-            survey.sample += [(float(u), text) for u, text in zip(drawn, batch, strict=True) if u < share]
-            size = sum(len(text) for _, text in survey.sample)
+            chosen = [(float(u), text) for u, text in zip(drawn, batch, strict=True) if u < share]
+            survey.sample += chosen
+            size += sum(len(text) for _, text in chosen)
             while size > SAMPLE and len(survey.sample) > 1:  # keep the half with the smaller draws
                 survey.sample.sort()
                 survey.sample = survey.sample[: len(survey.sample) // 2]

@@ -24,7 +24,7 @@ _FENCE = re.compile(r"```|~~~")
 _DIRECTIVE = re.compile(r"\.\.(\s|$)|__ http")
 _SPOKEN = re.compile(r"\.\. (?:note|warning|tip|important|attention|caution|hint|danger)::\s*(.*)", re.IGNORECASE)
 _PROMPT = re.compile(r">>>|\.\.\. |[$%] |In \[\d+\]:|Out\[\d+\]:")
-_BULLET = re.compile(r"(?:[-*+•·]|\(?[0-9a-zA-Z][.)]|\(?\d\d[.)]|#\.)\s+(?=\S)")
+_BULLET = re.compile(r"(?:[-*+•·]|\(?(?:[0-9a-z][.)]|[A-Z]\))|\(?\d\d[.)]|#\.)\s+(?=\S)")
 _FIELD = re.compile(r":(\w+)[^:\n]*:(?:\s+|$)|@(\w+)[^:\n]*:\s+")
 _SPOKEN_FIELDS = {"param", "parameter", "arg", "argument", "keyword", "return", "returns", "raises", "raise", "yields"}
 _TITLE = re.compile(r"[A-Za-z][\w/-]*(?: [\w/-]+){0,3}:{1,2}")
@@ -50,10 +50,10 @@ _MARKED = re.compile(rf"(?:\*\*[\w.=\" ]+\*\*|`+[\w.=\"' ]+`+|\*\w+\*)\s*(?:\({_
 
 
 def blocks(docstring: str) -> list[str]:
-    """Return the blocks of a docstring, each on one line; an empty one stands for a first block that was dropped."""
+    """Return the blocks of a docstring, each on one line; the first is its summary line, or empty if there is none."""
     lines = docstring.expandtabs(4).splitlines()
     sorter = _Sorter()
-    for line, following in zip(lines, [*lines[1:], ""], strict=True):
+    for line, following in zip(lines, [*lines[1:], ""], strict=False):
         sorter.feed(line, following)
     sorter.flush()
     return sorter.found
@@ -90,20 +90,28 @@ class _Sorter:
         body, indent = line.strip(), _indent(line)
         if self._dropped(body, indent, following.strip()):
             self.flush()
+            self._no_summary(body)
             return
         deeper = indent > self.hang
         goes_on = indent == self.hang or (len(self.held) == 1 and deeper and self._unfinished())
         if self.held and not goes_on:
             self.flush()
         if self._heads(body, indent, following.strip()) or self._directs(body, indent):
+            self._no_summary(body)
             return
         rest = self._opens(body, indent, _indent(following) > indent)
         if rest is not None:
             self.flush()
+            self._no_summary(body)
             if rest:
                 self._hold(rest, indent, opened=True)
             return
         self._hold(body, indent, opened=self.opened)
+
+    def _no_summary(self, body: str) -> None:
+        """Let an empty block stand first if something else than a summary does."""
+        if body and not self.found and not self.held:
+            self.found.append("")
 
     def _hold(self, text: str, indent: int, *, opened: bool) -> None:
         self.held.append(text.removesuffix("::") + ":" if text.endswith("::") else text)
@@ -167,6 +175,7 @@ class _Sorter:
         if spoken is None and not _DIRECTIVE.match(body):
             return False
         self.flush()
+        self._no_summary(body)
         if spoken is None:
             self.skip = indent
         elif spoken[1]:

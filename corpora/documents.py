@@ -43,11 +43,11 @@ def documents(
         for text in _source(source, separator, words):
             if (words is not None and words <= 0) or (limit is not None and limit <= 0):
                 return
-            held = len(text.split())
             if words is not None:
+                held = len(text.split())
                 text = text if held <= words else cut(text, words)
                 words -= min(words, held)
-            if limit is not None and held:
+            if limit is not None and text:
                 limit -= 1
             yield text
 

@@ -20,6 +20,7 @@ from collections import deque
 from collections.abc import Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
+from typing import Any
 
 from corpora import prose
 from foundation.refusal import RunFailed
@@ -29,7 +30,7 @@ CHUNK = 24
 LARGEST = 3_000_000  # bytes of a file: what is larger is a table
 
 File = tuple[str, str, str]
-Found = list[tuple[str, list[tuple[str, int]], bool]]
+Found = list[Sequence[Any]]  # of a file: a row for each docstring, as JSON brings it
 _DOCUMENTED = (ast.ClassDef, ast.FunctionDef, ast.AsyncFunctionDef)
 
 

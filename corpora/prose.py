@@ -32,7 +32,7 @@ _MARKUP: tuple[tuple[str, re.Pattern[str], str], ...] = tuple(
         ("|", r"\|(\w+)\|", r"\1"),
         ("<", r"</?[a-zA-Z][^<>]*>", ""),
         ("`", r"``+(.*?)``+", r"\1"),
-        ("`", r"`[~!]?([^`]*)`_{0,2}", r"\1"),
+        ("`", r"`(?:[~!]|\.(?=[A-Z]))?([^`]*)`_{0,2}", r"\1"),
         ("*", r"\*\*(\S(?:[^*]*\S)?)\*\*", r"\1"),
         ("*", r"(?<![\w*])\*(\S(?:[^*]*\S)?)\*(?![\w*])", r"\1"),
         ("__", r"(?<!\w)__(\S(?:[^_]*\S)?)__(?=\s)", r"\1"),
@@ -47,7 +47,7 @@ _LINKED = re.compile(r"https?:/|www\.|arxiv[.:]|doi[.:]", re.IGNORECASE)
 _SENTENCE = re.compile(r"(?<=[.!?])\s+(?=[A-Z(\"'])")
 _HANGING = re.compile(
     r"(?:^|[\s(])(?:the|a|an|is|are|of|as|and|or|with|by|to|in|for|like|e\.g\.?|i\.e\.?|that|from|on|at|be|see|than|via|"
-    r"follows|following|where|if|when|such as|include|includes|using|use|example|below|see also)[.,]?$|[,(=\[{/]$|\s-$",
+    r"follows|following|where|if|when|such as|include|includes|using|use|example|below|see also),?$|[,(=\[{/]$|\s-$",
     re.IGNORECASE,
 )
 _LEGAL = re.compile(r"copyright|\blicen[sc]ed? |warrant(?:y|ies)\b|all rights reserved", re.IGNORECASE)

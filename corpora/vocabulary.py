@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64
+from jaxtyping import Bool, Int64, Integer
 from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
 
 from foundation.refusal import BadData, BadUsage
@@ -178,7 +178,7 @@ class Vocabulary:
         """Return what ``encode`` gives for each text, in parallel where TOKENIZERS_PARALLELISM allows it."""
         return [found.ids for found in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False)]
 
-    def decode(self, ids: Iterable[int]) -> str:
+    def decode(self, ids: Iterable[int] | Integer[np.ndarray, " tokens"]) -> str:
         """Return the text of ids, special tokens written as their names."""
         return self.tokenizer.decode([int(number) for number in ids], skip_special_tokens=False)
 

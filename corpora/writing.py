@@ -24,7 +24,7 @@ class Writer:
 
     def __init__(self, folder: Path, name: str, vocabulary: Vocabulary) -> None:
         self.vocabulary, self.name = vocabulary, name
-        self.kind = np.dtype("<u2" if vocabulary.size <= 1 << 16 else "<u4")
+        self.kind = token_kind(vocabulary.size)
         self.lengths: Int64[np.ndarray, " size"] = np.array([len(piece) for piece in vocabulary.pieces], dtype=np.int64)
         self.counts = {"documents": 0, "words": 0, "tokens": 0, "sentences": 0}
         self.files = {key: (folder / f"{name}.{key}").open("wb") for key in ("tokens", "documents", "sentences")}
@@ -66,6 +66,11 @@ class Writer:
     def digest(self) -> str:
         """The sha256 of each file, one after the other."""
         return " ".join(f"{self.name}.{key} {digest.hexdigest()}" for key, digest in self.digests.items())
+
+
+def token_kind(size: int) -> np.dtype[np.unsignedinteger]:
+    """Return the smallest type that holds every id of a vocabulary of `size` pieces."""
+    return np.dtype("<u2" if size <= 1 << 16 else "<u4")
 
 
 def sentence_tokens(

@@ -22,7 +22,8 @@ from finetune.request import Adaptation
 from finetune.results import record
 from finetune.strategy import Progress, silent
 from finetune.tasks import PARTS, Task, load
-from foundation import durable, keys, request as requests
+from foundation import durable, keys
+from foundation import request as requests
 from foundation.refusal import BadUsage
 
 PLACES = ("out", "threads")

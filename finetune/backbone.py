@@ -16,7 +16,6 @@ import torch
 from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
-from finetune.tasks import Examples
 from foundation.refusal import BadUsage
 
 Pooling = Literal["mean", "last", "first"]
@@ -47,8 +46,10 @@ def frame(tokenizer: PreTrainedTokenizerBase, texts: list[str], pairs: list[str]
     """Return the texts (or pairs of texts) as the tokenizer frames them, none longer than `length`."""
     if length <= tokenizer.num_special_tokens_to_add(pair=pairs is not None):
         raise BadUsage(f"{length} positions hold no text beside the special tokens", "give a larger --strategy.length")
-    whole = tokenizer(texts, pairs, padding=False, truncation=False, verbose=False)["input_ids"]
-    cut = tokenizer(texts, pairs, padding=False, truncation=True, max_length=length, verbose=False)
+    # A text that says "</s>" means the characters, never the special token.
+    options: dict[str, Any] = {"padding": False, "split_special_tokens": True, "verbose": False}
+    whole = tokenizer(texts, pairs, truncation=False, **options)["input_ids"]
+    cut = tokenizer(texts, pairs, truncation=True, max_length=length, **options)
     segments = cut.get("token_type_ids") if "token_type_ids" in tokenizer.model_input_names else None
     truncated = sum(len(row) > length for row in whole)
     return Framed([list(row) for row in cut["input_ids"]], segments, truncated)
@@ -72,10 +73,7 @@ def pool(states: Tensor, mask: Tensor, how: Pooling) -> Tensor:
         weight = mask.unsqueeze(-1).to(states.dtype)
         return (states * weight).sum(1) / weight.sum(1)
     places = torch.arange(mask.shape[1], device=mask.device)
-    if how == "last":
-        place = (places * mask).argmax(1)
-    else:
-        place = mask.argmax(1)
+    place = (places * mask).argmax(1) if how == "last" else mask.argmax(1)
     return states[torch.arange(len(states), device=mask.device), place]
 
 
@@ -85,7 +83,9 @@ class Backbone(nn.Module):
     def __init__(self, model: PreTrainedModel, pad_id: int, pooling: Pooling = "mean", side: Side = "encoder") -> None:
         super().__init__()
         config = model.config
-        self.pad_id, self.pooling, self.side = pad_id, pooling, side
+        self.pad_id, self.side = pad_id, side
+        self.pooling: Pooling = pooling
+        self.causal = is_causal(model)
         self.decoder: nn.Module | None = None
         self.start = 0
         if config.is_encoder_decoder:
@@ -96,8 +96,12 @@ class Backbone(nn.Module):
             self.body = model.base_model
             if getattr(self.body, "pooler", None) is not None:
                 self.body.pooler = None  # nothing here asks for it, and where it was never trained it is noise
+        if pooling == "first" and self.causal:
+            raise BadUsage(
+                "the first token of a left-to-right model sees nothing of the text",
+                "take --strategy.pooling mean or last",
+            )
         self.segments = getattr(config, "type_vocab_size", 0) > 1
-        self.causal = not config.is_encoder_decoder and "use_cache" in config.to_dict() and _is_causal(model)
         self.width = int(config.hidden_size) * (2 if self.decoder is not None and side == "both" else 1)
 
     @property
@@ -133,8 +137,10 @@ def _start(config: PreTrainedConfig) -> int:
     return int(found if found is not None else config.pad_token_id or 0)
 
 
-def _is_causal(model: PreTrainedModel) -> bool:
-    return type(model).__name__.endswith(("LMHeadModel", "ForCausalLM"))
+def is_causal(model: PreTrainedModel) -> bool:
+    """Say whether a model is a language model that reads from left to right only."""
+    name = type(model).__name__
+    return name.endswith(("LMHeadModel", "ForCausalLM")) and not model.config.is_encoder_decoder and "Bert" not in name
 
 
 def by_length(lengths: Sequence[int], rows: int) -> Iterator[list[int]]:

@@ -14,7 +14,7 @@ from typing import Any
 
 import torch
 import transformers
-from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
+from transformers import AutoConfig, AutoTokenizer, PreTrainedConfig, PreTrainedModel
 
 from foundation import durable, keys
 from foundation.refusal import BadCheckpoint
@@ -73,8 +73,8 @@ class Checkpoint:
         files = [p for p in sorted(self.folder.iterdir()) if p.suffix in endings and p.name not in skipped]
         return hashlib.sha256("".join(f"{p.name} {durable.sha256(p)}\n" for p in files).encode()).hexdigest()
 
-    def tokenizer(self) -> PreTrainedTokenizerBase:
-        """Return the tokenizer saved beside the model.
+    def tokenizer(self) -> Any:
+        """Return the (fast) tokenizer saved beside the model.
 
         Raises:
             BadCheckpoint: if there is none, it cannot pad, or it knows tokens for which the model has no embedding.
@@ -104,7 +104,8 @@ class Checkpoint:
             assert self.kind is not None  # refuse a folder that names no class before anything is built
             return fresh(self.config, keys.number(key, "weights")).train(False)
         with _refusing(self.folder):
-            model, report = self.kind.from_pretrained(self.folder, dtype=torch.float32, output_loading_info=True)
+            loaded: Any = self.kind.from_pretrained(self.folder, dtype=torch.float32, output_loading_info=True)
+        model, report = loaded
         missing = sorted(name for name in report["missing_keys"] if not _unused(name))
         wrong = [*missing, *(str(entry) for entry in report["mismatched_keys"])]
         if wrong:
@@ -128,6 +129,8 @@ class _refusing:  # noqa: N801  (used as a statement, like contextlib.suppress)
         transformers.utils.logging.disable_progress_bar()
 
     def __exit__(self, kind: type[BaseException] | None, error: BaseException | None, trace: Any) -> None:
-        if isinstance(error, (OSError, ValueError, KeyError, RuntimeError)) or type(error).__name__ == "SafetensorError":
-            first = str(error).strip().splitlines()[0] if str(error).strip() else type(error).__name__
-            raise BadCheckpoint(f"{self.folder} cannot be opened: {first}", "give a folder that save_pretrained wrote") from error
+        known = isinstance(error, (OSError, ValueError, KeyError, RuntimeError))
+        if error is not None and (known or type(error).__name__ == "SafetensorError"):
+            said = (str(error).strip() or type(error).__name__).splitlines()[0]
+            remedy = "give a folder that save_pretrained wrote"
+            raise BadCheckpoint(f"{self.folder} cannot be opened: {said}", remedy) from error

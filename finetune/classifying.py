@@ -32,6 +32,9 @@ class Head(nn.Module):
     are constants of the head; without them a rate that suits the head is too high for the backbone.
     """
 
+    mean: Tensor
+    scale: Tensor
+
     def __init__(self, mean: Tensor, deviation: Tensor, classes: int) -> None:
         super().__init__()
         self.register_buffer("mean", mean)
@@ -118,4 +121,3 @@ class Classifier:
     def predict(self, task: Task, examples: Examples) -> list[str]:
         """Return the class with the largest score of each example."""
         return [task.classes[place] for place in self.scores(task, examples).argmax(1)]
-

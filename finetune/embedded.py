@@ -13,6 +13,7 @@ fewer gives a subset of what asking for more gives.
 from __future__ import annotations
 
 import hashlib
+import itertools
 import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Sequence
@@ -20,8 +21,7 @@ from dataclasses import dataclass, replace
 from functools import cache, cached_property
 from typing import Protocol
 
-import numpy as np
-
+from finetune.disguise import HIDDEN, hide, shuffle
 from finetune.tasks import PARTS, Examples, Task
 from foundation import keys
 from foundation.refusal import BadData
@@ -29,8 +29,6 @@ from foundation.refusal import BadData
 SIZES = {"train": 1000, "dev": 300, "test": 600}
 SHARES = {"train": 0.5, "dev": 0.17, "test": 0.33}
 LIBRARIES = 8
-WINDOW = 6
-HIDDEN = "name"
 _KEY = keys.fold(0, "embedded tasks")
 _ALIASES = {
     "sklearn": ("scikit",),
@@ -39,22 +37,10 @@ _ALIASES = {
     "matplotlib": ("pyplot",),
     "PIL": ("pillow",),
 }
-_IDENTIFIER = re.compile(
-    r"""(?<![\w.])(?:
-      [A-Za-z_]\w*(?:\.[A-Za-z_]\w*)*\(\)                # a call
-    | (?:
-        (?:[A-Za-z_]\w+\.\w+|\w\.\w\w+)(?:\.\w+)*        # a dotted path, not e.g. or i.e.
-      | \w*_\w*                                          # snake_case
-      | \w*[a-z0-9][A-Z]\w* | \w*[A-Z]{2}[a-z]{2}\w*     # CamelCase, HTMLParser
-      ) (?:\([^()\s]*\))?
-    )""",
-    re.VERBOSE,
-)
-_REPEATED = re.compile(rf"\b{HIDDEN}(?:[\s,/|()]+{HIDDEN}\b)+")
 
 
 class Record(Protocol):
-    """A docstring as corpora.installed gives it: paragraphs of `text` are lines, the first its summary if it says so."""
+    """A docstring as corpora.installed gives it: paragraphs are lines, the first is the summary if `summary`."""
 
     @property
     def library(self) -> str: ...  # noqa: D102
@@ -110,7 +96,9 @@ def make(
         parts[part] = Examples([item.text for item in chosen], pairs, [item.label for item in chosen])
     kind = {"pair": "pair", "summary": "sequence"}.get(name, "classification")
     classes = () if kind == "sequence" else tuple(sorted(set(parts["train"].labels)))
-    return Task(name, kind, **parts, classes=classes, note=f"embedded, {len(part_of)} modules")
+    return Task(
+        name, kind, parts["train"], parts["dev"], parts["test"], classes, note=f"embedded, {len(part_of)} modules"
+    )
 
 
 @cache
@@ -140,22 +128,6 @@ def split(records: Sequence[Record]) -> dict[tuple[str, str], str]:
         parts[library, module] = part
         filled[library, part] += sizes[library, module]
     return parts
-
-
-def hide(text: str, names: Sequence[str]) -> str:
-    """Return the text with every identifier and every word that holds one of `names` replaced by the word "name"."""
-    text = _IDENTIFIER.sub(HIDDEN, text)
-    if names:
-        text = _words_with(tuple(names)).sub(HIDDEN, text)
-    return _REPEATED.sub(HIDDEN, text)
-
-
-@cache
-def _words_with(names: tuple[str, ...]) -> re.Pattern[str]:
-    """Return the pattern of words that hold one of the names; short names only as whole words."""
-    long = "|".join(re.escape(name) for name in names if len(name) > 4) or r"(?!)"
-    short = "|".join(re.escape(name) for name in names if len(name) <= 4) or r"(?!)"
-    return re.compile(rf"(?<![\w-])(?:[\w-]*?(?:{long})[\w-]*|(?:{short})(?!\w))", re.IGNORECASE)
 
 
 def _unique(items: Iterable[Item]) -> list[Item]:
@@ -213,7 +185,7 @@ def _shuffled_words(records: Sequence[Record]) -> Made:
     for record in records:
         for paragraph in record.text.split("\n"):
             edges = [*starts(paragraph), len(paragraph)]
-            for begin, end in zip(edges, edges[1:], strict=False):
+            for begin, end in itertools.pairwise(edges):
                 sentence = " ".join(paragraph[begin:end].split())
                 if _readable(sentence, 8, 40) and sentence[0].isupper() and sentence[-1] in ".!?":
                     items.append(Item(record.library, record.module, sentence, label="intact"))
@@ -225,31 +197,6 @@ def _shuffled_words(records: Sequence[Record]) -> Made:
         return items[0 : 2 * half : 2] + shuffled
 
     return _unique(items), balanced
-
-
-def shuffle(sentence: str) -> str:
-    """Return the sentence with a window of six words shuffled; the first and the last word keep their places.
-
-    So neither a capital inside nor a full stop inside gives the shuffled ones away. The order is really another
-    one: at least four of the six places hold a different word.
-    """
-    words = sentence.split()
-    key = keys.fold(_KEY, "shuffle", sentence)
-    begin = 1 + int(keys.below(len(words) - WINDOW - 1, keys.bits(key, 1))[0])
-    window = words[begin : begin + WINDOW]
-    best = window
-    for turn in range(64):
-        order = np.argsort(keys.bits(keys.fold(key, turn), WINDOW), kind="stable")
-        tried = [window[place] for place in order]
-        if _differ(tried, window) > _differ(best, window):
-            best = tried
-        if _differ(best, window) >= 4:
-            break
-    return " ".join(words[:begin] + best + words[begin + WINDOW :])
-
-
-def _differ(left: Sequence[str], right: Sequence[str]) -> int:
-    return sum(a.lower() != b.lower() for a, b in zip(left, right, strict=True))
 
 
 def _bodies(records: Sequence[Record], hidden: bool) -> list[Item]:

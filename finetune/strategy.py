@@ -19,7 +19,7 @@ Progress = Callable[[int, int, dict[str, Any]], None]
 """Called with the steps done, the steps in all, and what can be shown beside them."""
 
 
-def silent(step: int, steps: int, shown: dict[str, Any]) -> None:  # noqa: ARG001
+def silent(step: int, steps: int, shown: dict[str, Any]) -> None:
     """Show no progress."""
 
 

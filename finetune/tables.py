@@ -55,9 +55,11 @@ def read(path: Path) -> list[Row]:
 
 
 def _text(path: Path, kind: str) -> list[Row]:
-    with gzip.open(path, "rt", encoding="utf-8-sig", newline="") if path.suffix == ".gz" else path.open(
-        encoding="utf-8-sig", newline=""
-    ) as file:
+    with (
+        gzip.open(path, "rt", encoding="utf-8-sig", newline="")
+        if path.suffix == ".gz"
+        else path.open(encoding="utf-8-sig", newline="") as file
+    ):
         return list({".tsv": _tsv, ".csv": _csv, ".jsonl": _json_lines}[kind](path, file))
 
 

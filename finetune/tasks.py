@@ -29,7 +29,19 @@ KINDS = ("classification", "pair", "sequence")
 TEXTS = ("text", "sentence", "sentence1", "question1", "question", "premise", "body", "document", "article", "input")
 TEXTS += ("mr", "command", "source")
 PAIRS = ("sentence2", "pair", "text2", "text_pair", "hypothesis", "question2", "second", "answer")
-LABELS = ("label", "class", "target", "intent", "category", "gold_label", "summary", "output", "ref", "actions", "answer")
+LABELS = (
+    "label",
+    "class",
+    "target",
+    "intent",
+    "category",
+    "gold_label",
+    "summary",
+    "output",
+    "ref",
+    "actions",
+    "answer",
+)
 _KEY = keys.fold(0, "parts of a task")
 
 
@@ -88,8 +100,8 @@ def load(spec: str | Path, reading: Reading | None = None) -> Task:
         given = [name for name in ("text", "pair", "label", "kind") if getattr(reading, name) is not None]
         if given:
             raise BadUsage(f"--task.{given[0]} is for tables; {spec!r} is an embedded task", "leave it out")
-        sizes = {part: getattr(reading, part) or embedded.SIZES[part] for part in PARTS}
-        return check(embedded.make(str(spec), **sizes))
+        train, dev, test = (getattr(reading, part) or embedded.SIZES[part] for part in PARTS)
+        return check(embedded.make(str(spec), train=train, dev=dev, test=test))
     path = Path(spec)
     if not path.exists():
         refusal = unknown("task", str(spec), embedded.NAMES)
@@ -139,11 +151,11 @@ def _rows(path: Path) -> dict[str, list[tables.Row]]:
 def _task(path: Path, rows: dict[str, list[tables.Row]], reading: Reading) -> Task:
     columns = list(rows["train"][0])
     text = _column(path, columns, reading.text, TEXTS, "text")
+    pair = reading.pair and _column(path, columns, reading.pair, (), "pair", text)
     rest = [column for column in columns if column != text]
-    pair = reading.pair and _column(path, rest, reading.pair, (), "pair")
     if pair is None and reading.kind in (None, "pair"):
         pair = next((name for name in PAIRS if name in rest and name != reading.label), None)
-    label = _column(path, [column for column in rest if column != pair], reading.label, LABELS, "label")
+    label = _column(path, columns, reading.label, LABELS, "label", text, pair)
     if reading.kind == "pair" and pair is None:
         raise BadData(f"{path}: no column of second texts (found: {', '.join(columns)})", "give --task.pair COLUMN")
     parts = {name: _examples(f"{path} {name}", part, text, pair, label) for name, part in rows.items()}
@@ -157,11 +169,15 @@ def _task(path: Path, rows: dict[str, list[tables.Row]], reading: Reading) -> Ta
     return Task(name, kind, parts["train"], parts.get("dev", empty), parts.get("test", empty), classes, note)
 
 
-def _column(path: Path, columns: list[str], given: str | None, guesses: Sequence[str], role: str) -> str:
-    found = given if given is not None else next((name for name in guesses if name in columns), None)
-    if found in columns and found is not None:
+def _column(
+    path: Path, columns: list[str], given: str | None, guesses: Sequence[str], role: str, *taken: str | None
+) -> str:
+    """Return the column of a role: the given one, or the first of the guesses that is there and not yet taken."""
+    free = [column for column in columns if column not in taken]
+    found = given if given is not None else next((name for name in guesses if name in free), None)
+    if found in free and found is not None:
         return found
-    near = difflib.get_close_matches(given or role, columns, n=1, cutoff=0.5)
+    near = difflib.get_close_matches(given or role, free, n=1, cutoff=0.5)
     guess = f"did you mean {near[0]}? " if near else ""
     what = f"{path}: no column {given!r}" if given else f"{path}: no column looks like the {role}"
     raise BadData(f"{what} (found: {', '.join(map(str, columns))})", f"{guess}give --task.{role} COLUMN")
@@ -195,7 +211,9 @@ def _refuse_scores(path: Path, label: str, labels: list[str]) -> None:
             [float(value) for value in values]
         except ValueError:
             return
-        raise BadData(f"{path}: {label} holds scores ({len(values)} different numbers), not classes", "name a class column")
+        raise BadData(
+            f"{path}: {label} holds scores ({len(values)} different numbers), not classes", "name a class column"
+        )
 
 
 def _natural(label: str) -> tuple[int, int | str]:

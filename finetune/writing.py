@@ -18,7 +18,7 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finetune.backbone import budget, by_length, frame, pad
+from finetune.backbone import budget, by_length, frame, is_causal, pad
 from finetune.metrics import correct
 from finetune.strategy import Progress
 from finetune.tasks import Examples, Task
@@ -31,7 +31,6 @@ if TYPE_CHECKING:
     from finetune.full import Full
 
 EVALUATED = 64
-_IGNORED = -100
 _PLAIN_HEAD = ("gpt2", "llama", "mistral", "qwen2", "gpt_neox")
 """Left-to-right families whose logits are nothing but the output embedding of the last state."""
 
@@ -52,14 +51,14 @@ class Writer:
         from transformers import GenerationConfig
 
         self.recipe, self.tokenizer = recipe, checkpoint.tokenizer()
-        model = checkpoint.model(key)
+        model: Any = checkpoint.model(key)
         config = checkpoint.config
         self.causal = not config.is_encoder_decoder
-        if not model.can_generate() or (self.causal and not _left_to_right(model)):
+        if not model.can_generate() or (self.causal and not is_causal(model)):
             what = f"a {checkpoint.family} checkpoint ({type(model).__name__}) cannot write text"
             raise BadUsage(what, "take a checkpoint of gpt2, t5, bart or mbart, or a task with classes")
         self.plain = config.model_type in _PLAIN_HEAD
-        self.model = model.to("cuda" if torch.cuda.is_available() else "cpu")
+        self.model: Any = model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.pad_id = int(self.tokenizer.pad_token_id)
         ends = [i for i in (self.tokenizer.eos_token_id, config.eos_token_id) if isinstance(i, int)]
         self.end = ends[0] if ends else self.pad_id
@@ -82,7 +81,9 @@ class Writer:
         room = budget(config, recipe.length + 1 + recipe.answer if self.causal else recipe.length)
         self.length = min(recipe.length, room - 1 - recipe.answer) if self.causal else room
         if self.length < 1:
-            raise BadUsage(f"the model has {room} positions, too few for answers of {recipe.answer}", "lower --strategy.answer")
+            raise BadUsage(
+                f"the model has {room} positions, too few for answers of {recipe.answer}", "lower --strategy.answer"
+            )
         self.rate, self.tried, self.parameters_trained, self.truncated = 0.0, {}, 0, 0
 
     def exercise(self, examples: Examples) -> Exercise:
@@ -91,7 +92,8 @@ class Writer:
         limit = min(self.recipe.answer, budget(self.model.config, self.recipe.answer))
         if self.causal:
             asked = [[*ids, self.separator] for ids in framed.ids]
-            plain = self.tokenizer(examples.labels, add_special_tokens=False, verbose=False)["input_ids"]
+            bare: dict[str, Any] = {"add_special_tokens": False, "split_special_tokens": True, "verbose": False}
+            plain = self.tokenizer(examples.labels, **bare)["input_ids"]
             return Exercise(asked, [[*ids[: limit - 1], self.end] for ids in plain], framed.truncated)
         answers = frame(self.tokenizer, examples.labels, None, limit)
         return Exercise(framed.ids, answers.ids, framed.truncated)
@@ -161,12 +163,8 @@ class Writer:
                 texts[row] = " ".join(text.split())
         return texts
 
-    def predict(self, task: Task, examples: Examples) -> list[str]:  # noqa: ARG002
+    def predict(self, task: Task, examples: Examples) -> list[str]:
         """Return the written answer to each example."""
         exercise = self.exercise(examples)
         self.truncated += exercise.truncated
         return self.write(self.model, exercise)
-
-
-def _left_to_right(model: nn.Module) -> bool:
-    return type(model).__name__.endswith(("LMHeadModel", "ForCausalLM")) and not type(model).__name__.startswith("Bert")

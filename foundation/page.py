@@ -24,7 +24,8 @@ body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1.25rem 4rem; color: va
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
 h1 { font-size: 1.7rem; line-height: 1.25; margin: 0.5rem 0 0.75rem; }
 h2 { font-size: 1.2rem; margin: 2.5rem 0 0.6rem; padding-top: 0.9rem; border-top: 1px solid var(--line); }
-h3 { font-size: 1rem; margin: 1.6rem 0 0.4rem; }
+h3 { font-size: 1.05rem; margin: 1.8rem 0 0.4rem; }
+h4 { font-size: 0.95rem; margin: 1rem 0 0.2rem; }
 p { margin: 0.5rem 0; max-width: 46rem; overflow-wrap: break-word; }
 .soft, figcaption, caption { color: var(--soft); font-size: 0.9rem; }
 .lead { font-size: 1.05rem; }
@@ -35,7 +36,7 @@ table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabu
 caption { text-align: left; padding-bottom: 0.4rem; }
 th, td { padding: 0.35rem 0.7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 td { white-space: nowrap; }
-th { border-bottom: 2px solid var(--line); font-weight: 600; vertical-align: bottom; }
+th { border-bottom: 2px solid var(--line); font-weight: 600; vertical-align: bottom; white-space: nowrap; }
 td.number, th.number { text-align: right; }
 tbody tr:hover { background: var(--tint); }
 th:first-child, td:first-child { position: sticky; left: 0; background: var(--paper); }
@@ -47,7 +48,8 @@ figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; display: block; }
 pre { background: var(--tint); padding: 0.7rem 0.9rem; overflow-x: auto; font-size: 0.85rem; border-radius: 4px; }
 summary { cursor: pointer; color: var(--mark); margin: 0.6rem 0; }
-@media (max-width: 32rem) { figure { overflow-x: auto; } img { max-width: none; width: 38rem; } body { padding: 0.75rem 0.8rem 3rem; } h1 { font-size: 1.4rem; }
+@media (max-width: 32rem) { figure { overflow-x: auto; } img { max-width: none; width: 38rem; }
+  body { padding: 0.75rem 0.8rem 3rem; } h1 { font-size: 1.4rem; }
   th, td { padding: 0.3rem 0.5rem; } table { font-size: 0.85rem; } }
 @media print { th button { pointer-events: none; } body { max-width: none; } }
 """
@@ -113,7 +115,9 @@ class Page:
 
     def folded_table(self, summary: str, columns: Sequence[str], rows: Sequence[Sequence[Cell]]) -> Page:
         """Add a table that opens on a click."""
-        return self._add(f"<details><summary>{escape(summary)}</summary>{self._table(columns, rows, summary)}</details>")
+        return self._add(
+            f"<details><summary>{escape(summary)}</summary>{self._table(columns, rows, summary)}</details>"
+        )
 
     def _table(self, columns: Sequence[str], rows: Sequence[Sequence[Cell]], caption: str) -> str:
         self._sorts = True

@@ -53,6 +53,10 @@ class Objective:
         """Return the model positions of an example of `block` corpus tokens without special tokens inside."""
         raise NotImplementedError
 
+    def reach(self, block: int) -> int:
+        """Return the most positions that either side of an example of `block` corpus tokens can take."""
+        return self.positions(block)
+
     def span(self, length: int) -> int:
         """Return the corpus tokens behind an example that fills `length` positions, the inverse of ``positions``.
 

@@ -56,6 +56,13 @@ class SpanCorruption(Objective):
         hidden, spans = self.counts(np.array([block]))
         return block - int(hidden[0]) + int(spans[0]) + 1
 
+    def reach(self, block: int) -> int:
+        """Return block + 1: ends of documents inside a block cut spans in two, but a sentinel hides one token at least.
+
+        The answer is bounded likewise, by two positions for each hidden token.
+        """
+        return max(block, 2 * int(self.counts(np.array([block]))[0][0])) + 1
+
     def check(self, vocabulary: Vocabulary, block: int) -> None:
         """Refuse also when the spans of a row could outnumber the sentinels."""
         super().check(vocabulary, block)

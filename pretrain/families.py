@@ -49,6 +49,8 @@ class Family:
     """By role: (model, states) → logits; called only with the states of asked positions."""
     rate: float
     """Peak learning rate of the recipe (docs/recipes.md)."""
+    embedding_rate: float
+    """Peak learning rate of the word embeddings."""
 
 
 def _bert(size: Size, positions: int, ids: dict[str, int], dropout: float) -> PretrainedConfig:
@@ -198,7 +200,8 @@ FAMILIES: dict[str, Family] = {
             "tokens": lambda model, states: model.cls.predictions(states),
             "order": lambda model, states: model.cls.seq_relationship(states),
         },
-        rate=3e-3,
+        rate=1.5e-3,
+        embedding_rate=1e-2,
     ),
     "modernbert": Family(
         "encoder",
@@ -207,6 +210,7 @@ FAMILIES: dict[str, Family] = {
         lambda model, inputs: {"tokens": model.model(**inputs).last_hidden_state},
         {"tokens": lambda model, states: model.decoder(model.head(states))},
         rate=3e-3,
+        embedding_rate=3e-3,
     ),
     "gpt2": Family(
         "decoder",
@@ -214,7 +218,8 @@ FAMILIES: dict[str, Family] = {
         _gpt2,
         lambda model, inputs: {"tokens": model.transformer(**inputs, use_cache=False).last_hidden_state},
         {"tokens": lambda model, states: model.lm_head(states)},
-        rate=3e-3,
+        rate=2e-3,
+        embedding_rate=2e-3,
     ),
     "t5": Family(
         "encoder-decoder",
@@ -223,6 +228,7 @@ FAMILIES: dict[str, Family] = {
         _t5_hidden,
         {"tokens": lambda model, states: model.lm_head(states)},
         rate=3e-3,
+        embedding_rate=3e-3,
     ),
     "bart": Family(
         "encoder-decoder",
@@ -230,7 +236,8 @@ FAMILIES: dict[str, Family] = {
         _bart("BartConfig"),
         _encoder_decoder,
         _BART_HEADS,
-        rate=1e-3,
+        rate=3e-3,
+        embedding_rate=3e-3,
     ),
     "mbart": Family(
         "encoder-decoder",
@@ -239,6 +246,7 @@ FAMILIES: dict[str, Family] = {
         _encoder_decoder,
         _BART_HEADS,
         rate=3e-3,
+        embedding_rate=3e-3,
     ),
 }
 
@@ -280,7 +288,7 @@ def configure(
     start = objective.frame.start
     ids = {role: getattr(vocabulary, role) for role in ("pad", "bos", "eos", "cls", "sep")}
     ids |= {"vocab_size": vocabulary.size, "start": getattr(vocabulary, start) if start else None}
-    config = FAMILIES[family].config(SIZES[size], objective.positions(block), ids, dropout)
+    config = FAMILIES[family].config(SIZES[size], objective.reach(block), ids, dropout)
     config.architectures = [architecture]
     beyond = {k: v for k, v in config.to_dict().items() if k.endswith("_token_id") and isinstance(v, int)}
     assert all(0 <= value < vocabulary.size for value in beyond.values()), beyond

@@ -47,7 +47,9 @@ class Run:
     """Optimizer steps, instead of --tokens."""
     rate: float | None = None
     """Peak learning rate; by default the family's recipe."""
-    warmup: float = 0.06
+    embedding_rate: float | None = None
+    """Peak learning rate of the word embeddings; by default the family's recipe, or --rate where that is given."""
+    warmup: float = 0.05
     """Share of the steps over which the rate rises."""
     decay: Literal["linear", "cosine", "constant"] = "linear"
     """How the rate falls after the warm-up."""

@@ -7,6 +7,7 @@ import os
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import torch
 import transformers
 from accelerate import Accelerator
@@ -16,7 +17,7 @@ from foundation import durable, request
 from foundation.keys import number
 from foundation.refusal import BadData, BadUsage
 from objectives import OBJECTIVES
-from pretrain import checkpoint, evaluation, models, schedule
+from pretrain import checkpoint, evaluation, models, schedule, weights
 from pretrain.card import card
 from pretrain.families import FAMILIES, configure
 from pretrain.feed import Feed
@@ -93,7 +94,16 @@ def _model(run: Run, family: str, corpus: Corpus) -> Any:
     config.objective = {"name": name_of(run), **vars(run.objective)}
     config.first_weights = run.first_weights
     model = models.fresh(config, run.seed)
+    if run.first_weights == "near":
+        weights.begin_at(model, _frequencies(corpus))
     return model.double() if run.precision == "fp64" else model
+
+
+def _frequencies(corpus: Corpus) -> torch.Tensor:
+    """Return the shares of the pieces in (the first 10 M tokens of) the training text, none of them zero."""
+    tokens = corpus.part("train").tokens[:10_000_000]
+    counts = np.bincount(tokens, minlength=corpus.vocabulary.size) + 0.1
+    return torch.from_numpy(counts / counts.sum()).float()
 
 
 def name_of(run: Run) -> str:
@@ -120,11 +130,13 @@ def _accelerator(run: Run) -> Accelerator:
 def _optimizer(run: Run, family: str, model: Any) -> torch.optim.AdamW:
     """Return AdamW with weight decay on matrices only."""
     peak = run.rate or FAMILIES[family].rate
-    matrices = [p for p in model.parameters() if p.ndim >= 2]
-    rest = [p for p in model.parameters() if p.ndim < 2]
+    words = run.embedding_rate or (FAMILIES[family].embedding_rate if run.rate is None else peak)
+    embedded = {id(model.get_input_embeddings().weight)}
+    matrices = [p for p in model.parameters() if p.ndim >= 2 and id(p) not in embedded]
     groups = [
         {"params": matrices, "weight_decay": run.weight_decay, "peak": peak},
-        {"params": rest, "weight_decay": 0.0, "peak": peak},
+        {"params": [p for p in model.parameters() if p.ndim < 2], "weight_decay": 0.0, "peak": peak},
+        {"params": [model.get_input_embeddings().weight], "weight_decay": run.weight_decay, "peak": words},
     ]
     return torch.optim.AdamW(groups, lr=peak, betas=(0.9, run.beta2), fused=True)
 

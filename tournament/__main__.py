@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Sequence
 
-from foundation.command import Verb, main as command
+from foundation.command import Verb
+from foundation.command import main as command
 
 VERBS = {
     "": Verb(
@@ -15,21 +15,11 @@ VERBS = {
         "tournament --plan demo --out out/demo",
     )
 }
-_SWITCHES = ("--report-only", "--dry-run")
 
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
-    words = list(sys.argv[1:] if argv is None else argv)
-    return command("tournament", VERBS, _switched(words))
-
-
-def _switched(words: list[str]) -> list[str]:
-    """Return the words with "True" behind a switch that stands alone, as the flags of a request want it."""
-    found = []
-    for word, after in zip(words, [*words[1:], ""], strict=True):
-        found += [word, "True"] if word in _SWITCHES and after not in ("True", "False") else [word]
-    return found
+    return command("tournament", VERBS, argv)
 
 
 if __name__ == "__main__":

@@ -1,142 +1,32 @@
-"""Every call from the tournament into the rooms below, and nothing else.
+"""The steps that worker processes do: every call into the rooms below that does work, and nothing else.
 
-The upper half is asked while a plan is read and must be quick: it imports neither torch nor transformers. The lower
-half are the steps that worker processes do; each takes (request, records of its needs, output folder, progress)
-and returns plain values for its record, with ``identity`` (what others depend on) and ``says`` (its progress line).
+Each takes (request, records of its needs, output folder, progress) and returns plain values for its record, with
+``identity`` (what other steps depend on) and ``says`` (its line of progress). Beside it stands the check by which the
+runner sees whether the record's artefacts are still there. What a plan may ask for is in ``choices``.
 """
 
 from __future__ import annotations
 
-import dataclasses
-import functools
 import json
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from foundation import durable, keys, request as requests
-from foundation.refusal import BadCheckpoint, BadUsage, unknown
+from foundation import durable, keys
+from foundation import request as requests
+from foundation.refusal import BadCheckpoint, BadUsage
 from tournament.workers import Progress
 
 Values = dict[str, Any]
-RECIPE_BY_PLAN = frozenset({"objective", "family", "size", "corpus", "out", "block", "tokens", "seed", "threads"})
-"""Fields of pretrain's Run that the plan has under a name of its own."""
 
 
-# --- asked while a plan is read ------------------------------------------------------------------------------
-
-
-def default_family(objective: Any) -> str:
-    """Return the family that pretrain takes for an objective if none is named."""
-    from pretrain.run import DEFAULT_FAMILY
-
-    return DEFAULT_FAMILY[objective.shape]
-
-
-def check_arm(objective: Any, family: str, size: str, recipe: Values, block: int) -> None:
-    """Refuse an unknown family or size, a family that cannot learn the objective, numbers that cannot be.
-
-    Raises:
-        BadUsage: naming what can be.
-    """
-    from pretrain.families import SIZES, class_name
-    from pretrain.run import Run
-
-    class_name(family, objective)
-    if size not in SIZES:
-        raise unknown("size", size, SIZES)
-    if block < 2:
-        raise BadUsage(f"block = {block} is too short", "give at least 2 corpus tokens per example")
-    known = {"family": family, "size": size, "block": block, "out": "out"}
-    dataclasses.replace(requests.from_dict(Run, {**recipe, **known}, where="recipe"), objective=objective)
-
-
-def check_recipe(recipe: Values, where: str) -> None:
-    """Refuse names in a recipe that are no fields of pretrain's Run, and those that the plan itself has.
-
-    Raises:
-        BadUsage: with the nearest name.
-    """
-    from pretrain.run import Run
-
-    known = {field.name for field in dataclasses.fields(Run)}
-    for name in recipe:
-        if name == "seed":
-            raise BadUsage(f"{where}: an arm has no seed of its own", "the plan has: seeds = [0, 1]")
-        if name in RECIPE_BY_PLAN and known:
-            raise BadUsage(f"{where}: {name} belongs to the plan or the arm, not to the recipe")
-        if name not in known:
-            raise unknown(f"key in {where}", name, known - RECIPE_BY_PLAN)
-
-
-def group(objective: Any, family: str, size: str, recipe: Values) -> str:
-    """Return what arms share whose fresh weights stand for each other: the model's shape and the framing of texts."""
-    shaping = {name: recipe[name] for name in ("first_weights", "dropout") if name in recipe}
-    frame = objective.frame
-    framing = "+".join(part or "-" for part in (frame.before, frame.between, frame.after))
-    return " ".join([family, size, framing, *(f"{name}={value}" for name, value in shaping.items())])
-
-
-def embedded_tasks() -> tuple[str, ...]:
-    """Return the names of the embedded tasks."""
-    from finetune.embedded import NAMES
-
-    return NAMES
-
-
-def check_task(task: str, columns: Any) -> None:
-    """Refuse a task that is neither embedded nor a path, and tables that cannot be read.
-
-    Raises:
-        BadUsage: with the nearest name.
-        BadData: if a table cannot be used.
-    """
-    if task not in embedded_tasks():
-        _table(task, columns)
-
-
-@functools.cache
-def _table(task: str, columns: Any) -> str:
-    from finetune.tasks import load
-
-    return load(task, columns).kind
-
-
-def fits(strategy: Any, task: str, columns: Any) -> bool:
-    """Return whether a strategy can learn a task: a probe reads classes and cannot write an answer."""
-    kind = {"summary": "sequence"}.get(task, "") if task in embedded_tasks() else _table(task, columns)
-    return not (kind == "sequence" and name_of_strategy(strategy) == "probe")
-
-
-def name_of_strategy(strategy: Any) -> str:
-    """Return the name of a strategy."""
-    from finetune import STRATEGIES
-
-    return next((name for name, kind in STRATEGIES.items() if kind is type(strategy)), type(strategy).__name__.lower())
-
-
-def check_corpus(folder: Path | None) -> None:
-    """Refuse a folder that is no corpus.
-
-    Raises:
-        BadData: naming the command that makes one.
-    """
-    if folder is not None:
-        from corpora.store import Corpus
-
-        Corpus.open(folder)
-
-
-# --- steps that workers do -----------------------------------------------------------------------------------
-
-
-def corpus(request: Values, needs: Mapping[str, Values], out: Path, progress: Progress) -> Values:  # noqa: ARG001
+def corpus(request: Values, needs: Mapping[str, Values], out: Path, progress: Progress) -> Values:
     """Build the embedded corpus, or find it, or open the one that the plan names."""
     from corpora.store import Corpus, embedded
 
     progress(0, 1, {"": "reading the documentation installed here" if request["corpus"] is None else "opening"})
     if request["corpus"] is None:
-        folder = embedded(request["words"], request["vocabulary"])
+        folder = embedded(request["words"], request["vocabulary"], held_out=request["held_out"])
     else:
         folder = Path(request["corpus"])
     found = Corpus.open(folder)
@@ -146,7 +36,7 @@ def corpus(request: Values, needs: Mapping[str, Values], out: Path, progress: Pr
     return {"folder": str(folder.absolute()), **meta, "parts": parts, "identity": found.fingerprint, "says": says}
 
 
-def corpus_stands(record: Values, out: Path) -> str:  # noqa: ARG001
+def corpus_stands(record: Values, out: Path) -> str:
     """Return what is wrong with a corpus, or nothing."""
     folder = Path(record["folder"])
     try:
@@ -156,7 +46,7 @@ def corpus_stands(record: Values, out: Path) -> str:  # noqa: ARG001
     return "" if found == record["identity"] else f"the corpus in {folder} has changed"
 
 
-def task(request: Values, needs: Mapping[str, Values], out: Path, progress: Progress) -> Values:  # noqa: ARG001
+def task(request: Values, needs: Mapping[str, Values], out: Path, progress: Progress) -> Values:
     """Make a task once and write it as tables, so that every fine-tuning reads the same examples at once."""
     from finetune.reading import Reading
     from finetune.tasks import PARTS, load
@@ -195,8 +85,8 @@ def task_stands(record: Values, out: Path) -> str:
 
 def pretrain(request: Values, needs: Mapping[str, Values], out: Path, progress: Progress) -> Values:
     """Pretrain one arm; what a killed run has saved is continued."""
-    from pretrain.start import pretrain as run_pretraining
     from pretrain.run import Run
+    from pretrain.start import pretrain as run_pretraining
 
     folder = out / request["folder"]
     asked = {name: request[name] for name in ("objective", "family", "size", "block", "tokens", "seed")}
@@ -213,7 +103,11 @@ def pretrain(request: Values, needs: Mapping[str, Values], out: Path, progress: 
     found = {name: summary[name] for name in kept if name in summary}
     says = f"held-out loss {found['held_out']['tokens']:.2f}, unigram {found['unigram']['tokens']:.2f}"
     step = (folder / "latest").resolve()
-    head = {"folder": request["folder"], "checkpoint": step.name, "identity": durable.sha256(step / "model.safetensors")}
+    head = {
+        "folder": request["folder"],
+        "checkpoint": step.name,
+        "identity": durable.sha256(step / "model.safetensors"),
+    }
     return {**head, **found, "curve": curve, "says": says}
 
 

@@ -13,8 +13,8 @@ from typing import Any
 
 import numpy as np
 
+from tournament.meeting import Meeting, meeting
 from tournament.outcomes import LEARNED, Entry, Outcomes
-from tournament.verdict import Meeting, meeting
 
 _LIGHT = ("#0072B2", "#D55E00", "#009E73", "#CC79A7", "#B8860B", "#56B4E9", "#6b4fa0", "#555555")
 _DARK = ("#5AB4E5", "#F08A4B", "#35C69A", "#E6A5C8", "#E6B93C", "#A5D8F7", "#B5A3E0", "#BBBBBB")
@@ -166,13 +166,14 @@ def _beside(axes: Any, ends: list[tuple[tuple[float, float], str, str]]) -> None
         line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "alpha": 0.6}
         axes.annotate(
             words, (tokens, height), xytext=(axes.get_xlim()[1] * 1.02, place), textcoords="data", va="center",
-            fontsize=9, color=colour, annotation_clip=False, arrowprops=line if abs(place - height) > step / 3 else None,
+            fontsize=9, color=colour, annotation_clip=False,
+            arrowprops=line if abs(place - height) > step / 3 else None,
         )  # fmt: skip
 
 
 def _scores(figure: Any, outcomes: Outcomes, rows: list[list[Meeting]], theme: Theme) -> None:
     columns = max(map(len, rows))
-    grid = figure.subplots(len(rows), columns, squeeze=False)
+    grid = figure.subplots(len(rows), columns, squeeze=False, sharex="row")
     for row, met in enumerate(rows):
         for column in range(columns):
             axes = grid[row][column]

@@ -58,8 +58,8 @@ class Entry:
 
     def mean(self, *path: str) -> float | None:
         """Return the mean over seeds of a number in the records, None where a seed has none."""
-        values = [_at(run, path) for run in self.runs]
-        return float(np.mean(values)) if values and None not in values else None  # pyright: ignore[reportArgumentType]
+        values = [value for run in self.runs if (value := _at(run, path)) is not None]
+        return float(np.mean(values)) if values and len(values) == len(self.runs) else None
 
     @property
     def below(self) -> float | None:

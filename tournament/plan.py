@@ -1,33 +1,18 @@
-"""The plan of a tournament: every choice in one frozen request, read from TOML and refused whole if a part is wrong.
-
-    words = 1_000_000            # of the embedded corpus; or corpus = "DIR", made by `corpora build`
-    tokens = 1_200_000           # corpus tokens that each arm reads
-    tasks = ["library", "shuffled-words", "my-table.csv"]
-    strategies = ["probe", {name = "full", epochs = 3}]
-
-    [recipe]                     # for all arms, any field of pretrain's Run
-    rows = 16
-
-    [[arms]]
-    objective = "token-masking"  # or {name = "token-masking", rate = 0.3}
-    rate = 3e-3                  # any other key belongs to the recipe of this arm alone
-"""
+"""The plan of a tournament: every choice in one frozen request, refused whole if a part of it cannot be."""
 
 from __future__ import annotations
 
 import dataclasses
 import re
-import tomllib
 from collections import Counter
 from dataclasses import dataclass, field
-from importlib import resources
 from pathlib import Path
 from typing import Any
 
 from finetune.reading import Reading
 from foundation import request
-from foundation.refusal import BadUsage, unknown
-from tournament import arms
+from foundation.refusal import BadUsage
+from tournament import choices
 
 FREE = ("workers", "threads")
 """Fields that may change between two runs into one folder: they change the time, not the result."""
@@ -96,6 +81,8 @@ class Plan:
     """Words of the embedded corpus (default: all)."""
     vocabulary: int = 4096
     """Pieces of the vocabulary of the embedded corpus."""
+    held_out: float = 0.02
+    """Share of the embedded corpus set aside for evaluation."""
     size: str = "tiny"
     """Size of the models."""
     block: int = 128
@@ -120,71 +107,6 @@ class Plan:
     """Name of the plan."""
 
 
-def built_in() -> dict[str, Path]:
-    """Return the plans inside the package, by name."""
-    folder = Path(str(resources.files("tournament") / "plans"))
-    return {path.stem: path for path in sorted(folder.glob("*.toml"))}
-
-
-def read(name: str) -> Plan:
-    """Return a plan, checked, from a built-in name or a TOML file; its paths are relative to the file.
-
-    Raises:
-        BadUsage: naming the first thing in it that cannot be.
-    """
-    path = built_in().get(name, Path(name))
-    if not path.is_file():
-        refusal = unknown("plan", name, built_in())
-        raise BadUsage(refusal.what, f"{refusal.remedy}; or give a TOML file")
-    try:
-        values = tomllib.loads(path.read_text(encoding="utf-8"))
-    except (OSError, ValueError) as error:
-        raise BadUsage(f"--plan {path}: {error}") from error
-    return check(from_values({"called": path.stem, **values}, path))
-
-
-def from_values(values: dict[str, Any], path: Path) -> Plan:
-    """Return the plan that the values of a TOML file say, short forms written out."""
-    values = dict(values)
-    for name in ("arms", "tasks", "strategies"):
-        if not isinstance(values.get(name, []), list):
-            raise BadUsage(f"{path}: {name} is not a list", f"write [[{name}]] or {name} = […]")
-    values["arms"] = [_arm(item) for item in values.get("arms", [])]
-    values["tasks"] = [_trial(item, path.parent) for item in values.get("tasks", [])]
-    values["strategies"] = [_way(item) for item in values.get("strategies", [])]
-    if "corpus" in values:
-        values["corpus"] = str(_beside(path.parent, values["corpus"]))
-    return request.from_dict(Plan, values, where=str(path))
-
-
-def _arm(item: Any) -> dict[str, Any]:
-    values = dict(item) if isinstance(item, dict) else {"objective": item}
-    own = {entry.name for entry in dataclasses.fields(Arm)}
-    rest = {name: value for name, value in values.items() if name not in own}
-    return {name: value for name, value in values.items() if name in own} | {"recipe": values.get("recipe", {}) | rest}
-
-
-def _trial(item: Any, folder: Path) -> dict[str, Any]:
-    values = dict(item) if isinstance(item, dict) else {"task": item}
-    own = {name: values.pop(name) for name in ("task", "name", "columns") if name in values}
-    task = str(own.get("task", ""))
-    if task not in arms.embedded_tasks():
-        own["task"] = str(_beside(folder, task))
-    return own | {"columns": own.get("columns", {}) | values}
-
-
-def _way(item: Any) -> dict[str, Any]:
-    if isinstance(item, dict) and "strategy" in item:
-        return item
-    values = dict(item) if isinstance(item, dict) else {"name": item}
-    return {"strategy": values, "name": values.pop("label", "")}
-
-
-def _beside(folder: Path, path: str) -> Path:
-    """Return a path of a plan: as it is if it is there, else beside the plan's file."""
-    return Path(path) if Path(path).is_absolute() or Path(path).exists() else folder / path
-
-
 def check(plan: Plan) -> Plan:
     """Return the plan with defaults and names written out.
 
@@ -199,21 +121,25 @@ def check(plan: Plan) -> Plan:
         values = getattr(plan, name)
         if not values or len(set(values)) < len(values):
             raise BadUsage(f"{name} = {list(values)}", "give at least one seed, each once")
+    if not 0 < plan.held_out < 1:
+        raise BadUsage(f"held_out = {plan.held_out}", "give a share between 0 and 1, such as 0.02")
     if not plan.arms:
         raise BadUsage("the plan has no arms", 'write [[arms]] objective = "token-masking"')
     if plan.tasks and not plan.strategies:
         raise BadUsage("the plan has tasks but no strategies", 'write strategies = ["probe", "full"]')
-    arms.check_recipe(plan.recipe, "recipe")
+    choices.check_recipe(plan.recipe, "recipe")
     checked = _named_arms(tuple(_whole(arm, plan) for arm in plan.arms))
     trials = tuple(_caps(trial, plan) for trial in plan.tasks)
-    ways = tuple(dataclasses.replace(way, name=way.name or arms.name_of_strategy(way.strategy)) for way in plan.strategies)
+    ways = tuple(
+        dataclasses.replace(way, name=way.name or choices.name_of_strategy(way.strategy)) for way in plan.strategies
+    )
     plan = dataclasses.replace(plan, arms=checked, tasks=trials, strategies=ways)
     for kind, names in (("task", [t.name for t in trials]), ("strategy", [w.name for w in ways])):
         twice = [name for name, count in Counter(names).items() if count > 1]
         if twice:
             key = "name" if kind == "task" else "label"
             raise BadUsage(f"two entries of the plan are the {kind} {twice[0]!r}", f'tell them apart: {key} = "…"')
-    arms.check_corpus(plan.corpus)
+    choices.check_corpus(plan.corpus)
     return plan
 
 
@@ -224,20 +150,22 @@ def _positive(name: str, value: int) -> None:
 
 def _whole(arm: Arm, plan: Plan) -> Arm:
     """Return an arm with its defaults from the plan, checked."""
-    arms.check_recipe(arm.recipe, f"arm {arm.name or arm.called}")
-    family = arm.family or arms.default_family(arm.objective)
+    choices.check_recipe(arm.recipe, f"arm {arm.name or arm.called}")
+    family = arm.family or choices.default_family(arm.objective)
     size = arm.size or plan.size
-    tokens = arm.tokens or plan.tokens
+    tokens = plan.tokens if arm.tokens is None else arm.tokens
     _positive(f"arm {arm.called}: tokens", tokens)
     recipe = {**plan.recipe, **arm.recipe}
-    arms.check_arm(arm.objective, family, size, recipe, plan.block)
+    choices.check_arm(arm.objective, family, size, recipe, plan.block)
     return dataclasses.replace(arm, family=family, size=size, tokens=tokens, recipe=recipe)
 
 
 def _named_arms(found: tuple[Arm, ...]) -> tuple[Arm, ...]:
     counts = Counter(arm.name or arm.called for arm in found)
     named = [
-        dataclasses.replace(arm, name=arm.name or (arm.called if counts[arm.called] < 2 else f"{arm.called} {arm.family}"))
+        dataclasses.replace(
+            arm, name=arm.name or (arm.called if counts[arm.called] < 2 else f"{arm.called} {arm.family}")
+        )
         for arm in found
     ]
     for place, arm in enumerate(named):
@@ -254,7 +182,7 @@ def _caps(trial: Trial, plan: Plan) -> Trial:
     """Return a task with its name and the plan's limits where it has none of its own."""
     caps = {part: getattr(trial.columns, part) or getattr(plan, part) for part in ("train", "dev", "test")}
     columns = dataclasses.replace(trial.columns, **caps)
-    arms.check_task(trial.task, columns)
+    choices.check_task(trial.task, columns)
     return dataclasses.replace(trial, name=trial.name or Path(trial.task).name.split(".")[0], columns=columns)
 
 

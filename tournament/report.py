@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import json
 import textwrap
 from collections.abc import Sequence
 from dataclasses import dataclass
@@ -13,10 +14,11 @@ from typing import Any
 from foundation import durable
 from foundation.page import Cell, Page
 from tournament import chart, results
-from tournament.outcomes import LEARNED, Entry, Outcomes, Scores
-from tournament.verdict import Meeting, meeting, verdict
+from tournament.meeting import meeting
+from tournament.outcomes import LEARNED, Outcomes
+from tournament.tables import Table, counted, plain, pretraining, shown, task_tables
+from tournament.verdict import LIMITS, NEXT, SHORT, Group, verdict
 
-NOT_LEARNED = "not learned in this budget"
 WIDTH = 110
 
 
@@ -28,15 +30,6 @@ class Written:
     files: tuple[Path, ...]
 
 
-@dataclass(frozen=True)
-class Table:
-    """A headed table; a cell is a text, or a text and the number it stands for."""
-
-    title: str
-    columns: tuple[str, ...]
-    rows: tuple[tuple[Cell, ...], ...]
-
-
 def write(out: Path) -> Written:
     """Write report.md, report.html, report.png and results.csv from the results in a folder."""
     outcomes = Outcomes(results.read(out))
@@ -46,129 +39,29 @@ def write(out: Path) -> Written:
     durable.write_text(paths["results.csv"], as_csv(outcomes))
     paths["report.png"].write_bytes(chart.whole(outcomes))
     page(outcomes, tables, said).write(paths["report.html"])
-    text = "\n\n".join([*map(plain, tables), *(spoken(heading, lines) for heading, lines in said)])
+    text = "\n\n".join([*map(plain, tables), *(spoken(group) for group in said)])
     return Written(f"\n{text}\n", tuple(paths.values()))
 
 
-def pretraining(outcomes: Outcomes) -> Table:
-    """Return the table of what was pretrained and what it learned."""
-    columns = ("arm", "family", "parameters*", "tokens", "seconds", "held-out loss", "its unigram", "below", "learned")
-    rows = [_pretrained(entry) for entry in outcomes.entries]
-    return Table("Pretraining", columns, tuple(rows))
-
-
-def _pretrained(entry: Entry) -> tuple[Cell, ...]:
-    if not entry.runs:
-        return (entry.name, entry.family, *["–"] * 6, "failed")
-    size, tokens, seconds = entry.mean("non_embedding"), entry.mean("tokens"), entry.mean("seconds")
-    loss, unigram = entry.mean("held_out", "tokens"), entry.mean("unigram", "tokens")
-    learned = "yes" if entry.learned else NOT_LEARNED
-    order = entry.mean("held_out", "accuracy/order")
-    if order is not None:
-        learned += f"; order {_score(order)} right"
-    if entry.failed:
-        learned += f"; {len(entry.failed)} seeds failed"
-    return (
-        entry.name, entry.family, _counted(size), _counted(tokens), _number(seconds, 0), _number(loss, 3),
-        _number(unigram, 3), _number(entry.below, 3), learned,
-    )  # fmt: skip
-
-
-def task_tables(outcomes: Outcomes) -> list[Table]:
-    """Return one table for each task: pretrained with random weights beside it, then the controls."""
-    found = []
-    for task in outcomes.tasks:
-        met = [meeting(outcomes, *pair) for pair in outcomes.meetings if pair[0] == task]
-        columns = ["arm"]
-        for each in met:
-            if each.strategy:
-                columns += [f"{each.strategy}: pretrained", f"{each.strategy}: random"]
-        if len(columns) == 1:
-            columns += ["score"]
-        rows = [_judged(outcomes, entry, met) for entry in outcomes.entries if met[0].strategy]
-        for arm in ("classical", "constant"):
-            cells = _cell(met[0].controls.get(arm), met[0], failed=outcomes.failed("control", arm=arm, task=task))
-            rows.append((arm, *[cells] * (len(columns) - 1)) if len(columns) == 2 else _control_row(arm, cells, columns))
-        metric = next((s.metric for each in met for s in [*each.pretrained.values(), *each.controls.values()]), "score")
-        tests = next((s.correct.shape[1] for each in met for s in each.controls.values()), None)
-        words = f"Task {task}: {metric}" + (f" on {tests:,} test examples" if tests else "")
-        found.append(Table(f"{words}, 95 % intervals", tuple(columns), tuple(rows)))
-    return found
-
-
-def _control_row(arm: str, cell: Cell, columns: Sequence[str]) -> tuple[Cell, ...]:
-    return (arm, cell, *[""] * (len(columns) - 2))
-
-
-def _judged(outcomes: Outcomes, entry: Entry, met: list[Meeting]) -> tuple[Cell, ...]:
-    cells: list[Cell] = [entry.name]
-    for each in met:
-        labels = {"task": each.task, "strategy": each.strategy}
-        lost = not entry.runs and bool(entry.failed)
-        failed = lost or outcomes.failed("finetune", arm="pretrained", name=entry.name, **labels)
-        cells.append(_cell(each.pretrained.get(entry.name), each, failed=failed))
-        failed = outcomes.failed("finetune", arm="random", group=entry.group, **labels)
-        cells.append(_cell(each.random.get(entry.name), each, failed=failed))
-    return tuple(cells)
-
-
-def _cell(scores: Scores | None, met: Meeting, *, failed: bool) -> Cell:
-    if scores is None:
-        return "failed" if failed else "–"
-    found = met.interval(scores)
-    low, high = (_score(min(1.0, max(0.0, end))) for end in (found.low, found.high))
-    return (f"{_score(found.estimate)} [{low}, {high}]", found.estimate)
-
-
-def _score(value: float) -> str:
-    return f"{value:.3f}".removeprefix("0")
-
-
-def _number(value: float | None, digits: int) -> Cell:
-    return "–" if value is None else (f"{value:,.{digits}f}", value)
-
-
-def _counted(value: float | None) -> Cell:
-    if value is None:
-        return "–"
-    return (f"{value / 1e6:.2f} M" if value >= 1e6 else f"{value / 1e3:.0f} k", value)
-
-
-def _shown(cell: Cell) -> str:
-    return cell[0] if isinstance(cell, tuple) else str(cell)
-
-
-def plain(table: Table) -> str:
-    """Return a table for the terminal: the columns aligned, numbers to the right."""
-    rows = [[_shown(cell) for cell in row] for row in table.rows]
-    widths = [max(map(len, column)) for column in zip(table.columns, *rows, strict=True)]
-
-    def line(cells: Sequence[str]) -> str:
-        last = len(cells) - 1
-        sides = (
-            cell.ljust(width) if not place or (place == last and table.title == "Pretraining") else cell.rjust(width)
-            for place, (cell, width) in enumerate(zip(cells, widths, strict=True))
-        )
-        return "  ".join(sides).rstrip()
-
-    rule = "─" * len(line(table.columns))
-    return "\n".join([table.title, rule, line(table.columns), rule, *map(line, rows)])
-
-
-def spoken(heading: str, lines: Sequence[str]) -> str:
+def spoken(group: Group) -> str:
     """Return a group of sentences for the terminal."""
-    wrapped = [textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False) for line in lines]
-    return "\n".join([heading, *wrapped])
+    wrapped = [
+        textwrap.fill(line, WIDTH, initial_indent="  ", subsequent_indent="    ", break_on_hyphens=False)
+        for line in group.lines
+    ]
+    return "\n".join([group.heading, *wrapped])
 
 
 def setting(outcomes: Outcomes) -> str:
     """Return the sentence that says what was compared on what."""
     corpus, plan = outcomes.corpus, outcomes.plan
     words = f"{corpus['words']:,} words" if "words" in corpus else "a corpus"
-    tokens = ", ".join(sorted({_shown(_counted(entry.mean("tokens"))) for entry in outcomes.entries if entry.runs}))
+    tokens = ", ".join(sorted({shown(counted(entry.mean("tokens"))) for entry in outcomes.entries if entry.runs}))
     seeds, fine = len(plan.get("seeds", [0])), len(plan.get("fine_seeds", [0]))
     repeats = f"{_times(seeds, 'pretraining seed')}, {_times(fine, 'fine-tuning seed')}"
-    return f"{len(outcomes.entries)} arms on the same blocks of {words}, {tokens or 'no'} corpus tokens each; {repeats}."
+    return (
+        f"{len(outcomes.entries)} arms on the same blocks of {words}, {tokens or 'no'} corpus tokens each; {repeats}."
+    )
 
 
 def _times(count: int, what: str) -> str:
@@ -177,26 +70,26 @@ def _times(count: int, what: str) -> str:
 
 NOTES = (
     "* parameters outside the embeddings. Losses are in nats per target; each objective asks other targets, so they "
-    "are compared with the unigram entropy of the same targets (the loss of knowing only how frequent each is), not with "
-    f"each other. Learned: below it by {LEARNED} nat or more."
+    "are compared with the unigram entropy of the same targets (the loss of knowing only how frequent each is), not "
+    f"with each other. Learned: below it by {LEARNED} nat or more."
 )
 CONTROLS = (
-    "random: the same architecture with fresh weights, its learning rate chosen on dev like that of the pretrained one. "
-    "classical: TF-IDF, truncated SVD, logistic regression. constant: always the same answer."
+    "random: the same architecture with fresh weights, its learning rate chosen on dev like that of the pretrained "
+    "one. classical: TF-IDF, truncated SVD, logistic regression. constant: always the same answer."
 )
 
 
-def markdown(outcomes: Outcomes, tables: Sequence[Table], said: Sequence[tuple[str, list[str]]]) -> str:
+def markdown(outcomes: Outcomes, tables: Sequence[Table], said: Sequence[Group]) -> str:
     """Return the report as Markdown."""
     pieces = ["# Tournament", setting(outcomes), "![losses and scores](report.png)"]
     for table in tables:
         head = "| " + " | ".join(map(_escaped, table.columns)) + " |"
         marks = "|---|" + "---:|" * (len(table.columns) - 1)
-        rows = ["| " + " | ".join(_escaped(_shown(cell)) for cell in row) + " |" for row in table.rows]
+        rows = ["| " + " | ".join(_escaped(shown(cell)) for cell in row) + " |" for row in table.rows]
         pieces += [f"## {table.title}", "\n".join([head, marks, *rows])]
     pieces += [NOTES.replace("*", "\\*"), CONTROLS, "# Verdict"]
-    for heading, lines in said:
-        pieces += [f"## {heading}", "\n".join(f"- {_escaped(line)}" for line in lines)]
+    for group in said:
+        pieces += [f"## {group.heading}", "\n".join(f"- {_escaped(line)}" for line in group.lines)]
     return "\n\n".join(pieces) + "\n"
 
 
@@ -206,19 +99,16 @@ def _escaped(text: str) -> str:
     return text
 
 
-def page(outcomes: Outcomes, tables: Sequence[Table], said: Sequence[tuple[str, list[str]]]) -> Page:
+def page(outcomes: Outcomes, tables: Sequence[Table], said: Sequence[Group]) -> Page:
     """Return the report as a page."""
     name = outcomes.plan.get("called", "")
     made = Page("Tournament" + (f": {name}" if name else ""), lead=setting(outcomes))
-    groups = dict(said)
-    made.heading("Verdict")
-    for heading, lines in groups.items():
-        made.heading(heading, level=3).points(lines)
+    _points(made, said, SHORT)
     first, *rest = tables
     made.heading("Pretraining")
     made.picture(
         chart.losses(outcomes), dark=chart.losses(outcomes, chart.DARK), says=_losses_said(outcomes),
-        caption="Means over seeds, each seed as a thin line. In the grey band an arm has not learned more than frequencies.",
+        caption="Means over seeds, each seed a thin line. In the grey band an arm has learned frequencies at most.",
     )  # fmt: skip
     made.table(first.columns, first.rows).paragraph(NOTES, soft=True)
     made.heading("Tasks").paragraph(CONTROLS, soft=True)
@@ -228,10 +118,21 @@ def page(outcomes: Outcomes, tables: Sequence[Table], said: Sequence[tuple[str, 
             chart.scores(outcomes, task), dark=chart.scores(outcomes, task, chart.DARK), says=_scores_said(table)
         )
         made.table(table.columns, table.rows, caption=table.title)
+        for group in said:
+            if group.task == task:
+                made.heading(group.heading.removeprefix("Task "), level=4).points(group.lines)
         made.folded_table("all comparisons", *comparisons(outcomes, task))
+    _points(made, said, LIMITS)
+    _points(made, said, NEXT)
     made.heading("How it was made")
     made.paragraph("Every number is from results.jsonl. The plan, with defaults written out:")
-    return made.folded("plan", durable_plan(outcomes.plan))
+    return made.folded("plan", _indented(outcomes.plan))
+
+
+def _points(made: Page, said: Sequence[Group], heading: str) -> None:
+    for group in said:
+        if group.heading == heading:
+            made.heading(heading).points(group.lines)
 
 
 def comparisons(outcomes: Outcomes, task: str) -> tuple[tuple[str, ...], list[tuple[Cell, ...]]]:
@@ -245,10 +146,8 @@ def comparisons(outcomes: Outcomes, task: str) -> tuple[tuple[str, ...], list[tu
     return ("arm", "is", "other arm", "strategy", "difference [95 %]"), rows
 
 
-def durable_plan(plan: dict[str, Any]) -> str:
+def _indented(plan: dict[str, Any]) -> str:
     """Return the plan as it was recorded, indented."""
-    import json
-
     return json.dumps(plan, indent=2, ensure_ascii=False)
 
 
@@ -258,7 +157,7 @@ def _losses_said(outcomes: Outcomes) -> str:
 
 
 def _scores_said(table: Table) -> str:
-    rows = ["; ".join([_shown(row[0]), *map(_shown, row[1:])]) for row in table.rows]
+    rows = ["; ".join([shown(row[0]), *map(shown, row[1:])]) for row in table.rows]
     return f"Dots with intervals, {table.title}: {', '.join(table.columns[1:])}: " + ". ".join(rows)
 
 
@@ -272,7 +171,7 @@ _COLUMNS = (
 def as_csv(outcomes: Outcomes) -> str:
     """Return one line for each record, single numbers only."""
     file = io.StringIO()
-    writer = csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n")
+    writer: csv.DictWriter[str] = csv.DictWriter(file, _COLUMNS, extrasaction="ignore", lineterminator="\n")
     writer.writeheader()
     for record in outcomes.records.values():
         if record["kind"] in ("plan", "corpus", "tasks"):

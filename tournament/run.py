@@ -159,7 +159,9 @@ def _alone(out: Path) -> Iterator[None]:
         try:
             fcntl.flock(lock, fcntl.LOCK_EX | fcntl.LOCK_NB)
         except BlockingIOError as error:
-            raise RunFailed(f"another tournament is writing into {out}", "wait for it, or give another --out") from error
+            raise RunFailed(
+                f"another tournament is writing into {out}", "wait for it, or give another --out"
+            ) from error
         yield
 
 

@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from foundation import request
-from tournament import arms
+from tournament import choices
 from tournament.plan import Arm, Plan, Trial, Way, slug
 from tournament.schedule import Step
 
@@ -26,13 +26,15 @@ def steps(plan: Plan) -> list[Step]:
     for trial, task in zip(plan.tasks, tasks, strict=True):
         found += [_control(kind, trial, task) for kind in ("constant", "classical")]
         for way in plan.strategies:
-            if arms.fits(way.strategy, trial.task, trial.columns):
+            if choices.fits(way.strategy, trial.task, trial.columns):
                 found += _fine(plan, trial, task, way)
     return found
 
 
 def _corpus(plan: Plan) -> Step:
-    asked = {"corpus": plan.corpus and str(plan.corpus), "words": plan.words, "vocabulary": plan.vocabulary}
+    asked: dict[str, Any] = {"corpus": plan.corpus and str(plan.corpus)}
+    if plan.corpus is None:
+        asked |= {"words": plan.words, "vocabulary": plan.vocabulary, "held_out": plan.held_out}
     seconds = 1.0 if plan.corpus else 40.0
     return Step(
         "corpus", "corpus", "tournament.arms:corpus", asked, seconds=seconds, check="tournament.arms:corpus_stands"
@@ -41,10 +43,10 @@ def _corpus(plan: Plan) -> Step:
 
 def _task(trial: Trial, corpus: Step) -> Step:
     asked = {"task": trial.task, "name": slug(trial.name), "columns": request.to_dict(trial.columns)}
-    # the embedded tasks and the embedded corpus are made from one extraction: whoever comes second finds it in the cache
+    # embedded tasks and corpus are made from one extraction: whoever comes second finds it in the cache
     return Step(
         f"tasks/{slug(trial.name)}", "tasks", "tournament.arms:task", asked, {"task": trial.name},
-        (corpus.name,) if trial.task in arms.embedded_tasks() else (), 5.0, "tournament.arms:task_stands",
+        (corpus.name,) if trial.task in choices.embedded_tasks() else (), 5.0, "tournament.arms:task_stands",
     )  # fmt: skip
 
 
@@ -67,7 +69,7 @@ def _pretrain(plan: Plan, arm: Arm, seed: int, corpus: Step) -> Step:
 
 def group(arm: Arm) -> str:
     """Return what arms share whose fresh weights stand for each other."""
-    return arms.group(arm.objective, arm.family, arm.size, arm.recipe)
+    return choices.group(arm.objective, arm.family, arm.size, arm.recipe)
 
 
 def random_names(plan: Plan) -> dict[str, str]:
@@ -90,7 +92,12 @@ def _fine(plan: Plan, trial: Trial, task: Step, way: Way) -> Iterator[Step]:
     for arm in plan.arms:
         for seed in plan.fine_seeds:
             for pretraining in plan.seeds:
-                labels = {"name": arm.name, "objective": arm.called, "arm": "pretrained", "pretraining_seed": pretraining}
+                labels = {
+                    "name": arm.name,
+                    "objective": arm.called,
+                    "arm": "pretrained",
+                    "pretraining_seed": pretraining,
+                }
                 yield _adapt(arm, trial, task, way, seed, pretraining, labels)
             if group(arm) not in seen:
                 labels = {"name": random_names(plan)[group(arm)], "arm": "random"}
@@ -98,9 +105,7 @@ def _fine(plan: Plan, trial: Trial, task: Step, way: Way) -> Iterator[Step]:
         seen.add(group(arm))
 
 
-def _adapt(
-    arm: Arm, trial: Trial, task: Step, way: Way, seed: int, pretraining: int, labels: dict[str, Any]
-) -> Step:
+def _adapt(arm: Arm, trial: Trial, task: Step, way: Way, seed: int, pretraining: int, labels: dict[str, Any]) -> Step:
     checkpoint = f"pretrain/{slug(arm.name)}/seed-{pretraining}"
     fresh = labels["arm"] == "random"
     runs = f"seed-{seed}" if fresh else f"seed-{pretraining}-{seed}"
@@ -109,7 +114,14 @@ def _adapt(
         "checkpoint": checkpoint, "task": task.name, "strategy": request.to_dict(way)["strategy"],
         "seed": seed, "random_init": fresh, "folder": name,
     }  # fmt: skip
-    labels = {**labels, "family": arm.family, "group": group(arm), "task": trial.name, "strategy": way.name, "seed": seed}
+    labels = {
+        **labels,
+        "family": arm.family,
+        "group": group(arm),
+        "task": trial.name,
+        "strategy": way.name,
+        "seed": seed,
+    }
     return Step(
         name, "finetune", "tournament.arms:adapt", asked, labels, (checkpoint, task.name), _seconds(way, trial),
         "tournament.arms:result_stands",

@@ -6,10 +6,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from foundation import durable, request as requests
+from foundation import durable
+from foundation import request as requests
 from foundation.refusal import RunFailed
 from tournament import results
-from tournament.plan import FREE, Plan, read
+from tournament.plan import FREE, Plan
+from tournament.plan_file import read
 from tournament.request import Tournament
 from tournament.run import freeze, run
 from tournament.schedule import Step
@@ -36,7 +38,9 @@ def tournament(request: Tournament) -> None:
     failed = run(found, request.out, workers=workers, threads=plan.threads)
     _report(request.out)
     if failed:
-        lines = [f"{name}: {reason.splitlines()[0] if reason else 'no reason recorded'}" for name, reason in failed.items()]
+        lines = [
+            f"{name}: {reason.splitlines()[0] if reason else 'no reason recorded'}" for name, reason in failed.items()
+        ]
         what = f"{len(failed)} of {len(found)} steps failed or could not run:\n  " + "\n  ".join(lines)
         raise RunFailed(what, f"see {request.out / 'logs'}; the same command tries them again")
 

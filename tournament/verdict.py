@@ -8,110 +8,82 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from functools import lru_cache
-from itertools import combinations
 
-from tournament import intervals
-from tournament.intervals import Interval, Spread
-from tournament.outcomes import Entry, Outcomes, Scores
+from tournament.meeting import Comparison, Meeting, meeting
+from tournament.outcomes import Entry, Outcomes
 
+LIMITS, SHORT, NEXT = "How far this goes", "In short", "What to try next"
 RANDOM = "its own random initialisation"
 CONTROLS = {"classical": "TF-IDF with logistic regression", "constant": "always the same answer"}
 
 
 @dataclass(frozen=True)
-class Comparison:
-    """A pretrained arm against another one on the same test examples."""
+class Group:
+    """Sentences under a heading; `task` is the task that they are about, if any."""
 
-    arm: str
-    other: str
-    """random, classical, constant, or the name of a pretrained arm."""
-    found: Interval
-    """The paired difference of their scores, arm − other."""
-
-    @property
-    def words(self) -> str:
-        """What may be said."""
-        return {1: "better than", -1: "worse than", 0: "cannot be told apart from"}[self.found.sign]
+    heading: str
+    lines: tuple[str, ...]
+    task: str = ""
 
 
-@dataclass(frozen=True, eq=False)
-class Meeting:
-    """One task under one strategy: the scores that met there, and the spread between their seeds."""
-
-    task: str
-    strategy: str
-    pretrained: dict[str, Scores]
-    random: dict[str, Scores]
-    controls: dict[str, Scores]
-    spreads: dict[str, Spread]
-
-    def spread(self, scores: Scores) -> Spread:
-        """Return the spread between seeds of the arms of this sort; controls have none."""
-        return self.spreads.get(scores.arm, Spread())
-
-    @lru_cache(maxsize=4096)  # noqa: B019  (a report is one short process)
-    def interval(self, scores: Scores) -> Interval:
-        """Return the interval of one score."""
-        return intervals.of(scores, self.spread(scores))
-
-    @lru_cache(maxsize=4096)  # noqa: B019
-    def comparisons(self) -> tuple[Comparison, ...]:
-        """Return all comparisons: with random weights, with the controls, between objectives."""
-        pairs = [(name, "random", self.random[name]) for name in self.pretrained if name in self.random]
-        pairs += [(name, arm, self.controls[arm]) for arm in CONTROLS if arm in self.controls for name in self.pretrained]
-        pairs += [(one, other, self.pretrained[other]) for one, other in combinations(self.pretrained, 2)]
-        return tuple(self._compared(name, other, right) for name, other, right in pairs)
-
-    def _compared(self, name: str, other: str, right: Scores) -> Comparison:
-        left = self.pretrained[name]
-        return Comparison(name, other, intervals.difference(left, right, self.spread(left), self.spread(right)))
-
-
-@lru_cache(maxsize=256)
-def meeting(outcomes: Outcomes, task: str, strategy: str) -> Meeting:
-    """Return what met on a task under a strategy."""
-    pretrained, random, groups = {}, {}, {}
-    for entry in outcomes.entries:
-        if (scores := outcomes.pretrained(entry, task, strategy)) is not None:
-            pretrained[entry.name] = scores
-        if entry.group not in groups and (scores := outcomes.random(entry, task, strategy)) is not None:
-            groups[entry.group] = scores
-        if entry.group in groups:
-            random[entry.name] = groups[entry.group]
-    controls = {arm: s for arm in ("constant", "classical") if (s := outcomes.control(arm, task)) is not None}
-    spreads = {"pretrained": intervals.spread(pretrained.values()), "random": intervals.spread(groups.values())}
-    return Meeting(task, strategy, pretrained, random, controls, spreads)
-
-
-def verdict(outcomes: Outcomes) -> list[tuple[str, list[str]]]:
-    """Return headed groups of sentences: what was learned, each task under each strategy, what the intervals cover."""
+def verdict(outcomes: Outcomes) -> list[Group]:
+    """Return the sentences: each task under each strategy, what the intervals cover, the short of it, what next."""
     met = [meeting(outcomes, task, strategy) for task, strategy in outcomes.meetings]
-    groups = [("What the pretraining learned", learned(outcomes.entries))]
-    groups += [(f"Task {each.task}" + (f", {each.strategy}" if each.strategy else ""), judged(each)) for each in met]
-    groups.append(("How far this goes", limits(outcomes, met)))
-    groups.append(("What to try next", advice(outcomes)))
-    return [(heading, lines) for heading, lines in groups if lines]
+    groups = [
+        Group(f"Task {each.task}" + (f", {each.strategy}" if each.strategy else ""), tuple(judged(each)), each.task)
+        for each in met
+    ]
+    groups.append(Group(LIMITS, tuple(limits(outcomes, met))))
+    groups.append(Group(SHORT, (*learned(outcomes.entries), *short(met))))
+    groups.append(Group(NEXT, tuple(advice(outcomes))))
+    return [group for group in groups if group.lines]
 
 
 def learned(entries: Sequence[Entry]) -> list[str]:
-    """Return a sentence for each arm about its own held-out loss."""
+    """Return what the arms learned of their own objective, by held-out loss."""
     lines = []
+    for words, wanted in (("Learned", True), ("Not learned in this budget", False)):
+        names = [_gap(entry) for entry in entries if entry.runs and entry.learned is wanted]
+        if names:
+            lines.append(f"{words}: {', '.join(names)}.")
+    if lines:
+        lines[0] = (
+            lines[0][:-1]
+            + "; in brackets the held-out loss and that of knowing only how frequent targets are, in nats."
+        )
     for entry in entries:
-        loss, unigram = entry.mean("held_out", "tokens"), entry.mean("unigram", "tokens")
-        if not entry.runs:
-            lines.append(f"{entry.name} failed: {entry.failed[0].splitlines()[0] if entry.failed else 'no record'}")
-        elif loss is None or unigram is None:
-            lines.append(f"{entry.name} has no held-out loss in its record.")
-        else:
-            gap = f"held-out loss {loss:.2f}, word frequencies alone {unigram:.2f} nats"
-            below = unigram - loss
-            if entry.learned:
-                lines.append(f"{entry.name} learned: {gap}, {below:.2f} below.")
-            else:
-                lines.append(f"{entry.name} was not learned in this budget: {gap}.")
-        if entry.failed and entry.runs:
-            lines.append(f"{entry.name}: {len(entry.failed)} of its seeds failed.")
+        if entry.failed:
+            why = entry.failed[0].splitlines()[0] if entry.failed[0] else "no reason recorded"
+            share = (
+                "" if not entry.runs else f" with {len(entry.failed)} of {len(entry.failed) + len(entry.runs)} seeds"
+            )
+            lines.append(f"{entry.name} failed{share}: {why}")
+    return lines
+
+
+def _gap(entry: Entry) -> str:
+    loss, unigram = entry.mean("held_out", "tokens"), entry.mean("unigram", "tokens")
+    return (
+        f"{entry.name} (no held-out loss)" if None in (loss, unigram) else f"{entry.name} ({loss:.2f}, {unigram:.2f})"
+    )
+
+
+def short(met: Sequence[Meeting]) -> list[str]:
+    """Return one sentence for each task and strategy: where pretraining helped, and what nothing beat."""
+    lines = []
+    for each in met:
+        best = {
+            other: [c.arm for c in each.comparisons() if c.other == other and c.found.sign > 0]
+            for other in ("random", "classical")
+        }
+        worse = [c.arm for c in each.comparisons() if c.other == "random" and c.found.sign < 0]
+        if not each.pretrained:
+            continue
+        words = f"{each.task}, {each.strategy}: pretraining beats random weights for {_and(best['random'], 'no arm')}"
+        words += f" and is worse than them for {_and(worse)}" if worse else ""
+        if "classical" in each.controls:
+            words += f"; {_and(best['classical'], 'no arm')} {'beat' if len(best['classical']) > 1 else 'beats'} TF-IDF"
+        lines.append(f"{words}.")
     return lines
 
 
@@ -194,12 +166,14 @@ def advice(outcomes: Outcomes) -> list[str]:
         lines.append("make demo compares all five objectives in ten minutes.")
     if name in ("smoke", "demo"):
         lines.append("make demo PLAN=full takes an hour and has three seeds of everything.")
-    own = "corpora build TEXT.txt --out CORPUS, then corpus = \"CORPUS\" and tasks = [\"TABLE.csv\"] in a plan"
+    own = 'corpora build TEXT.txt --out CORPUS, then corpus = "CORPUS" and tasks = ["TABLE.csv"] in a plan'
     lines.append(f"Your own text and task: {own}: tournament --plan PLAN.toml --out DIR.")
     return lines
 
 
-def _and(names: Sequence[str]) -> str:
+def _and(names: Sequence[str], nobody: str = "") -> str:
+    if not names:
+        return nobody
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

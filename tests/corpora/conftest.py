@@ -20,7 +20,7 @@ def prose(documents: int) -> list[str]:
     """Documents of one to four paragraphs, no two equal."""
     texts = []
     for number in range(documents):
-        told = [" ".join(SENTENCES[(number + p) % 5 :] + (f"It was day {number}.",)) for p in range(1 + number % 4)]
+        told = [" ".join([*SENTENCES[(number + p) % 5 :], f"It was day {number}."]) for p in range(1 + number % 4)]
         texts.append("\n".join(told))
     return texts
 

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import itertools
 import json
 import shutil
 from dataclasses import replace
@@ -12,8 +13,7 @@ from corpora import building
 from corpora.requests import Build
 from corpora.sentences import starts
 from corpora.store import PARTS, Corpus, build
-from corpora.vocabulary import Vocabulary, train
-from corpora.writing import Writer
+from corpora.writing import token_kind
 from foundation import durable
 from foundation.refusal import BadData, BadUsage
 from tests.corpora.conftest import prose
@@ -26,7 +26,7 @@ def asked(notes: Path, out: Path, **more: object) -> Build:
 def texts(corpus: Corpus, name: str) -> list[str]:
     part = corpus.part(name)
     bounds = part.documents.tolist()
-    return [corpus.vocabulary.decode(part.tokens[a : b - 1]) for a, b in zip(bounds, bounds[1:], strict=False)]
+    return [corpus.vocabulary.decode(part.tokens[a : b - 1]) for a, b in itertools.pairwise(bounds)]
 
 
 def test_every_document_comes_back_once_and_in_order(corpus: Corpus) -> None:
@@ -52,8 +52,7 @@ def test_sentences_start_at_the_tokens_that_hold_their_first_letters(corpus: Cor
         for number, text in enumerate(texts(corpus, name)):
             begin = int(part.documents[number])
             spans = corpus.vocabulary.tokenizer.encode(text).offsets
-            for place in starts(text):
-                expected.append(begin + next(i for i, (a, b) in enumerate(spans) if a <= place < b))
+            expected += [begin + next(i for i, (a, b) in enumerate(spans) if a <= p < b) for p in starts(text)]
         assert part.sentences.tolist() == expected
         assert set(part.documents[:-1].tolist()) <= set(part.sentences.tolist())
 
@@ -170,15 +169,8 @@ def test_a_finished_corpus_is_whole_and_only_a_whole_one_opens(corpus: Corpus, t
         corpus.part("heldout")
 
 
-def test_large_vocabularies_take_four_bytes_a_token(tmp_path: Path) -> None:
-    tokenizer = train(prose(3), 600)
-    have = tokenizer.get_vocab_size()
-    for size, kind in ((1 << 16, "<u2"), ((1 << 16) + 1, "<u4")):
-        tokenizer.add_tokens([f"word{number}" for number in range(have, size)])
-        writer = Writer(tmp_path, "train", Vocabulary.of(tokenizer))
-        writer.add(["a word"])
-        assert writer.close()["documents"] == 1
-        assert writer.kind.str == kind
+def test_tokens_take_two_bytes_while_their_ids_fit() -> None:
+    assert [token_kind(size).itemsize for size in (600, 1 << 16, (1 << 16) + 1)] == [2, 2, 4]
 
 
 @pytest.mark.parametrize(

@@ -27,7 +27,7 @@ def pretrain(corpus: Path, out: Path, *flags: str) -> int:
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
-    return load_file(checkpoint.resolve(run) / "model.safetensors")
+    return {name: w.clone() for name, w in load_file(checkpoint.resolve(run) / "model.safetensors").items()}
 
 
 def losses(run: Path) -> list[float]:

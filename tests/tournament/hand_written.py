@@ -89,7 +89,10 @@ def tournament(tasks: Iterable[str] = ("library", "shuffled-words")) -> list[Rec
     records = [plan(FAMILIES), corpus()]
     records += [pretrained(name, family, ENDS[name]) for name, family in FAMILIES.items()]
     for place, task in enumerate(tasks):
-        records += [control("constant", task, (0.125, 0.5)[place % 2]), control("classical", task, (0.58, 0.55)[place % 2])]
+        records += [
+            control("constant", task, (0.125, 0.5)[place % 2]),
+            control("classical", task, (0.58, 0.55)[place % 2]),
+        ]
         for strategy in ("probe", "full"):
             for seed in (0, 1):
                 for at, (name, family) in enumerate(FAMILIES.items()):
