@@ -68,15 +68,22 @@ def build(request: Build) -> Path:
         where = ", ".join(request.sources)
         blank = f" ({survey.empty:,} empty documents)" if survey.empty else ""
         raise BadData(f"{where}: an empty corpus{blank}", "give sources that hold text")
-    with durable.new_folder(request.out) as folder, all_cores():
-        with Progress("vocabulary", unit="documents") as progress:
-            tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
-            progress.add(len(survey.sample))
-        survey.sample.clear()
-        vocabulary.save(tokenizer, folder)
-        meta = _write(request, survey, tokenizer, folder)
-        durable.write_json(folder / META, {"format": FORMAT, **meta, **identity})
+    try:
+        with durable.new_folder(request.out.resolve()) as folder, all_cores():
+            _fill(folder, request, survey, identity)
+    except OSError as error:
+        raise RunFailed(f"--out {request.out}: {error.strerror or error}", "nothing is left there") from error
     return request.out
+
+
+def _fill(folder: Path, request: Build, survey: Survey, identity: dict[str, Any]) -> None:
+    with Progress("vocabulary", unit="documents") as progress:
+        tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
+        progress.add(len(survey.sample))
+    survey.sample.clear()
+    vocabulary.save(tokenizer, folder)
+    meta = _write(request, survey, tokenizer, folder)
+    durable.write_json(folder / META, {"format": FORMAT, **meta, **identity})
 
 
 @contextmanager
@@ -132,7 +139,7 @@ def _finished(request: Build, identity: dict[str, Any]) -> bool:
     out = request.out
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    if not (out / META).is_file():
+    if not ((out / META).is_file() and (out / "train.tokens").is_file()):
         raise BadUsage(f"--out {out} exists and is no corpus", "name another folder; this one is never overwritten")
     try:
         meta = read_meta(out)
@@ -150,13 +157,11 @@ def _finished(request: Build, identity: dict[str, Any]) -> bool:
     if request.overwrite:
         return False
     lines = "\n".join(f"  {line}" for line in (wrong or differing or ["other sources"]))
-    raise BadUsage(f"--out {out} holds another corpus:\n{lines}", "name another folder, or give --overwrite True")
+    raise BadUsage(f"--out {out} holds another corpus:\n{lines}", "name another folder, or give --overwrite")
 
 
 def _documents(request: Build) -> Iterator[str]:
-    return documents(
-        request.sources, separator=request.separator, words=request.words, limit=request.documents
-    )  # fmt: skip
+    return documents(request.sources, separator=request.separator, words=request.words, limit=request.documents)
 
 
 def _batches(texts: Iterator[str]) -> Iterator[list[str]]:

@@ -45,8 +45,10 @@ _INSIDE = r"(?:[^()]|\((?:[^()]|\([^()]*\))*\))*"
 _TYPED = re.compile(rf"{_NAME}(?:\s*[,/]\s*{_NAME})*\s*:|{_NAME}(?:\s*[,/]\s*{_NAME})*\s+:(?:\s.*)?")
 # "x (`int`, *optional*): description", "x: description", "x (int) – description".
 _GOOGLE = re.compile(rf"{_NAME}(?:\s*[,/]\s*{_NAME})*(?:\s*\({_INSIDE}\)|\[[^\]]*\])?\s*(?::+|\s--?|\s–|\s—)(?:\s+|$)")
-# "**x** - description", "`x` (int): description", wherever it stands.
-_MARKED = re.compile(rf"(?:\*\*[\w.=\" ]+\*\*|`+[\w.=\"' ]+`+|\*\w+\*)\s*(?:\({_INSIDE}\))?\s*(?:--?|–|—|:)(?:\s+|$)")
+# "**x** - description", "`x` (int): description", "x -- description", wherever it stands.
+_MARKED = re.compile(
+    rf"(?:\*\*[\w.=\" ]+\*\*|`+[\w.=\"' ]+`+|\*\w+\*)\s*(?:\({_INSIDE}\))?\s*(?:--?|–|—|:)(?:\s+|$)|\w+\s+--\s+"
+)
 
 
 def blocks(docstring: str) -> list[str]:

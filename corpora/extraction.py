@@ -12,6 +12,7 @@ import ast
 import gc
 import json
 import os
+import signal
 import subprocess
 import sys
 import threading
@@ -74,7 +75,7 @@ class _Child:
         root = str(Path(__file__).resolve().parent.parent)
         code = f"import sys; sys.path.insert(0, {root!r}); from corpora.extraction import answer; answer()"
         environment = {**os.environ, "PYTHONIOENCODING": "utf-8", "PYTHONWARNINGS": "ignore"}
-        command = [sys.executable, "-c", code]
+        command = [sys.executable, "-P", "-c", code]  # nothing of the current folder
         self.process = subprocess.Popen(
             command, stdin=subprocess.PIPE, stdout=subprocess.PIPE, encoding="utf-8", env=environment
         )
@@ -98,6 +99,7 @@ class _Child:
 
 def answer() -> None:
     """Serve one process: a line with paths in, a line with what they hold out."""
+    signal.signal(signal.SIGINT, signal.SIG_IGN)  # who started us was interrupted too, and will close our input
     gc.disable()  # a tree is garbage only by count of references; the collector would walk it many times over
     warnings.simplefilter("ignore")
     for line in sys.stdin:

@@ -6,6 +6,7 @@ import sys
 from collections.abc import Sequence
 
 from foundation import command
+from foundation.memory import keep_pages
 
 VERBS = {
     "": command.Verb(
@@ -19,6 +20,7 @@ VERBS = {
 
 def main(argv: Sequence[str] | None = None) -> int:
     """Run the command and return its exit code."""
+    keep_pages()
     return command.main("finetune", VERBS, argv)
 
 

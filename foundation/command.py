@@ -110,11 +110,12 @@ def parse(program: str, verb: Verb, words: list[str]) -> Any:
     names = [f"--{field.name} {{{','.join(request.load(field.metadata['choices']))}}}" for field in choices]
     before = "\n".join([*names, "--config FILE.toml|json  the same flags as keys; flags win"])
     try:
-        return tyro.cli(_narrow(kind, defaults), prog=program, description=f"{verb.summary}\n\n{before}", args=words)
+        read = tyro.cli(_narrow(kind, defaults), prog=program, description=f"{verb.summary}\n\n{before}", args=words)
     except SystemExit as left:
         if left.code == 0:
             print(f"\nexample:\n  {verb.example}")
         raise
+    return kind(**{field.name: getattr(read, field.name) for field in dataclasses.fields(kind)})
 
 
 def _name(value: Any) -> Any:

@@ -63,7 +63,7 @@ def bits(keys: Keys, count: int) -> Keys:
 
 def uniform(keys: Keys, count: int) -> NDArray[np.float64]:
     """Return numbers uniform on [0, 1), 53 bits each: shape ``[*keys.shape, count]``."""
-    return (bits(keys, count) >> np.uint64(11)) * 2.0**-53
+    return (bits(keys, count) >> np.uint64(11)).astype(np.float64) * 2.0**-53
 
 
 def below(limits: NDArray[np.integer] | int, drawn: Keys) -> NDArray[np.int64]:

@@ -34,8 +34,8 @@ li { margin: 0.25rem 0; overflow-wrap: break-word; }
 .frame { overflow-x: auto; margin: 0.8rem 0; }
 table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabular-nums; min-width: 50%; }
 caption { text-align: left; padding-bottom: 0.4rem; }
-th, td { padding: 0.35rem 0.7rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
-td { white-space: nowrap; }
+th, td { padding: 0.35rem 0.6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
+td.number, td:first-child { white-space: nowrap; }
 th { border-bottom: 2px solid var(--line); font-weight: 600; vertical-align: bottom; white-space: nowrap; }
 td.number, th.number { text-align: right; }
 tbody tr:hover { background: var(--tint); }

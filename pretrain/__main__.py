@@ -6,6 +6,7 @@ import sys
 
 from foundation.command import Verb
 from foundation.command import main as command
+from foundation.memory import keep_pages
 
 VERBS = {
     "": Verb(
@@ -19,6 +20,7 @@ VERBS = {
 
 def main() -> int:
     """Run the command; return its exit code."""
+    keep_pages()
     return command("pretrain", VERBS)
 
 

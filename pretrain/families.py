@@ -83,7 +83,7 @@ def _modernbert(size: Size, positions: int, ids: dict[str, int], dropout: float)
         intermediate_size=round(size.width / 3) * 8,  # three matrices instead of two: 3 · 8/3 d² = 8 d²
         max_position_embeddings=positions,
         local_attention=16,
-        global_attn_every_n_layers=size.layers + 1,
+        layer_types=["sliding_attention"] * size.layers,
         attention_dropout=dropout,
         embedding_dropout=dropout,
         mlp_dropout=dropout,
@@ -120,7 +120,7 @@ def _t5(size: Size, positions: int, ids: dict[str, int], dropout: float) -> Pret
     from transformers import T5Config
 
     del positions  # relative positions have no limit
-    return T5Config(
+    config = T5Config(
         vocab_size=ids["vocab_size"],
         d_model=size.width,
         d_kv=size.width // size.heads,
@@ -132,9 +132,9 @@ def _t5(size: Size, positions: int, ids: dict[str, int], dropout: float) -> Pret
         feed_forward_proj="relu",
         pad_token_id=ids["pad"],
         eos_token_id=ids["eos"],
-        decoder_start_token_id=ids["start"],
-        tie_word_embeddings=True,
     )
+    config.decoder_start_token_id = ids["start"]
+    return config
 
 
 def _bart(kind: str) -> Callable[[Size, int, dict[str, int], float], PretrainedConfig]:
@@ -218,8 +218,8 @@ FAMILIES: dict[str, Family] = {
         _gpt2,
         lambda model, inputs: {"tokens": model.transformer(**inputs, use_cache=False).last_hidden_state},
         {"tokens": lambda model, states: model.lm_head(states)},
-        rate=2e-3,
-        embedding_rate=2e-3,
+        rate=1e-3,
+        embedding_rate=6e-3,
     ),
     "t5": Family(
         "encoder-decoder",
@@ -227,8 +227,8 @@ FAMILIES: dict[str, Family] = {
         _t5,
         _t5_hidden,
         {"tokens": lambda model, states: model.lm_head(states)},
-        rate=3e-3,
-        embedding_rate=3e-3,
+        rate=1e-3,
+        embedding_rate=3e-2,
     ),
     "bart": Family(
         "encoder-decoder",

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import contextlib
 import math
+import typing
 from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any, Protocol
@@ -122,4 +123,4 @@ def _total(accelerator: Accelerator, values: torch.Tensor) -> torch.Tensor:
     """Return the sum over all processes."""
     if accelerator.num_processes == 1:
         return values
-    return accelerator.reduce(values, reduction="sum")
+    return typing.cast(torch.Tensor, accelerator.reduce(values, reduction="sum"))

@@ -93,6 +93,8 @@ def _model(run: Run, family: str, corpus: Corpus) -> Any:
     config = configure(family, run.size, run.objective, run.block_tokens, corpus.vocabulary, run.dropout)
     config.objective = {"name": name_of(run), **vars(run.objective)}
     config.first_weights = run.first_weights
+    if "sentinels" in run.objective.needs:
+        config.sentinels = corpus.vocabulary.sentinels.tolist()
     model = models.fresh(config, run.seed)
     if run.first_weights == "near":
         weights.begin_at(model, _frequencies(corpus))

@@ -8,6 +8,7 @@ runner sees whether the record's artefacts are still there. What a plan may ask 
 from __future__ import annotations
 
 import json
+import os
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
@@ -90,7 +91,7 @@ def pretrain(request: Values, needs: Mapping[str, Values], out: Path, progress: 
 
     folder = out / request["folder"]
     asked = {name: request[name] for name in ("objective", "family", "size", "block", "tokens", "seed")}
-    asked |= {**request["recipe"], "corpus": needs["corpus"]["folder"], "out": str(folder), "threads": 1}
+    asked |= {**request["recipe"], "corpus": needs["corpus"]["folder"], "out": str(folder), "threads": _threads()}
     (folder / "summary.json").unlink(missing_ok=True)  # of a checkpoint that is gone; it is written anew at the end
     run_pretraining(requests.from_dict(Run, asked), _losses(progress))
     summary = json.loads((folder / "summary.json").read_text(encoding="utf-8"))
@@ -109,6 +110,11 @@ def pretrain(request: Values, needs: Mapping[str, Values], out: Path, progress: 
         "identity": durable.sha256(step / "model.safetensors"),
     }
     return {**head, **found, "curve": curve, "says": says}
+
+
+def _threads() -> int:
+    """Return the threads that this worker was started with."""
+    return int(os.environ.get("OMP_NUM_THREADS", "1"))
 
 
 def _losses(progress: Progress) -> Progress:
@@ -143,7 +149,7 @@ def adapt(request: Values, needs: Mapping[str, Values], out: Path, progress: Pro
     folder = out / request["folder"]
     asked = {
         "checkpoint": str(checkpoint), "task": str(out / made["folder"]), "strategy": request["strategy"],
-        "out": str(folder), "seed": request["seed"], "random_init": request["random_init"], "threads": 1,
+        "out": str(folder), "seed": request["seed"], "random_init": request["random_init"], "threads": _threads(),
         "columns": {"text": "text", "label": "label", "kind": made["task_kind"]},
     }  # fmt: skip
     try:

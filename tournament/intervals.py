@@ -5,7 +5,7 @@ are resampled by their spread: with two or three of them, drawing among them aga
 it, so each resample adds a draw from Student's t, scaled by the standard error of the mean over seeds. The spread is
 pooled over all arms of the same sort on the same task, which gives it the degrees of freedom that two seeds
 alone do not have. Runs of one checkpoint count as one where there are several checkpoints. With a single seed
-nothing is known about its spread, and the interval covers the choice of test examples only: ``Spread.known``.
+of everything the spread is not known; then ``ASSUMED`` stands in for it, and the report says so.
 """
 
 from __future__ import annotations
@@ -22,12 +22,14 @@ from tournament.outcomes import Scores
 
 RESAMPLES = 4000
 SHARE = 0.95
+ASSUMED = 0.02
+"""Standard deviation between seeds where none is measured: at the upper end of what small models show here."""
 _KEY = keys.fold(0, "tournament", "bootstrap")
 
 
 @dataclass(frozen=True)
 class Spread:
-    """The variance between seeds of the arms of one sort, and its degrees of freedom (0: not known)."""
+    """The variance between seeds of the arms of one sort, and its degrees of freedom (0: given, not measured)."""
 
     variance: float = 0.0
     freedom: int = 0
@@ -59,7 +61,7 @@ def spread(several: Iterable[Scores]) -> Spread:
         means = scores.by_cluster.mean(1)
         squares += float(((means - means.mean()) ** 2).sum())
         freedom += len(means) - 1
-    return Spread(squares / freedom, freedom) if freedom else Spread()
+    return Spread(squares / freedom, freedom) if freedom else Spread(ASSUMED**2, 0)
 
 
 def of(scores: Scores, seeds: Spread) -> Interval:
@@ -94,7 +96,7 @@ def _weights(count: int) -> NDArray[np.float32]:
 
 def _seed_noise(scores: Scores, seeds: Spread, side: str) -> NDArray[np.float64]:
     """Return draws of the error that the choice of seeds brings into the mean."""
-    if not seeds.known:
+    if not seeds.variance:
         return np.zeros(RESAMPLES)
     count = len(np.unique(scores.clusters))
     return _student(seeds.freedom, side) * np.sqrt(seeds.variance / count)
@@ -102,7 +104,7 @@ def _seed_noise(scores: Scores, seeds: Spread, side: str) -> NDArray[np.float64]
 
 @lru_cache(maxsize=16)
 def _student(freedom: int, side: str) -> NDArray[np.float64]:
-    """Return draws from Student's t: a normal over the root of a mean of squared normals."""
+    """Return draws from Student's t, a normal over the root of a mean of squared normals; a normal for freedom 0."""
     uniform = keys.uniform(keys.fold(_KEY, "seeds", side), 2 * RESAMPLES * (freedom + 1)).reshape(2, RESAMPLES, -1)
     normal = np.sqrt(-2 * np.log1p(-uniform[0])) * np.cos(2 * np.pi * uniform[1])  # Box & Muller 1958
-    return normal[:, 0] / np.sqrt((normal[:, 1:] ** 2).mean(1))
+    return normal[:, 0] if not freedom else normal[:, 0] / np.sqrt((normal[:, 1:] ** 2).mean(1))

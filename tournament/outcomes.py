@@ -73,6 +73,14 @@ class Entry:
         return self.below is not None and self.below >= LEARNED
 
 
+def _planned(arm: Record) -> Entry:
+    return Entry(arm["name"], arm["objective"]["name"], arm["family"], arm.get("group", ""))
+
+
+def _of_record(record: Record) -> Entry:
+    return Entry(record["name"], record["objective"], record["family"], record["group"])
+
+
 def _at(record: Record, path: tuple[str, ...]) -> float | None:
     value: Any = record
     for name in path:
@@ -93,13 +101,10 @@ class Outcomes:
 
     @cached_property
     def entries(self) -> list[Entry]:
-        """The pretraining arms in the order of the plan, as far as they have run."""
-        found: dict[str, Entry] = {}
+        """The pretraining arms in the order of the plan, those that have not run included."""
+        found = {arm["name"]: _planned(arm) for arm in self.plan.get("arms", [])}
         for record in self.of("pretrain"):
-            name = record["name"]
-            entry = found.setdefault(
-                name, Entry(name, record["objective"], record["family"], record.get("group", record["family"]))
-            )
+            entry = found.setdefault(record["name"], _of_record(record))
             if record["status"] == "finished":
                 entry.runs.append(record)
             else:

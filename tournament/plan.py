@@ -14,8 +14,8 @@ from foundation import request
 from foundation.refusal import BadUsage
 from tournament import choices
 
-FREE = ("workers", "threads")
-"""Fields that may change between two runs into one folder: they change the time, not the result."""
+FREE = ("workers", "threads", "called")
+"""Fields that may change between two runs into one folder: they do not change the result."""
 
 
 @dataclass(frozen=True, kw_only=True)

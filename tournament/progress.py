@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 import sys
 import time
 from collections.abc import Sequence
@@ -30,7 +31,7 @@ class Board:
         self.lines: list[Any] = []
         if self.drawn:
             form = "{percentage:3.0f} % |{bar:30}| {desc}"
-            self.overall = tqdm(total=100, file=self.stream, bar_format=form, leave=False)
+            self.overall = tqdm(total=100, file=self.stream, bar_format=form, dynamic_ncols=True, leave=False)
             self.lines = [
                 tqdm(total=1, file=self.stream, bar_format="  {desc}", position=1 + place, leave=False)
                 for place in range(workers)
@@ -95,7 +96,8 @@ class Board:
             self.overall.n = round(100 * share, 1)
             self.overall.set_description_str(f"{_clock(time.monotonic() - self.began)}, about {_clock(seconds)} left")
             for place, line in enumerate(self.lines):
-                line.set_description_str(self._line(place) or "waits")
+                width = shutil.get_terminal_size().columns - 3  # a wrapped line would break the bars below it
+                line.set_description_str((self._line(place) or "waits")[:width])
         elif time.monotonic() - self.spoken >= PAUSE:
             words = " | ".join(filter(None, (self._line(place) for place in range(self.workers))))
             self.say(f"{100 * share:.0f} %, about {_clock(seconds)} left: {words}")

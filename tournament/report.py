@@ -113,11 +113,11 @@ def page(outcomes: Outcomes, tables: Sequence[Table], said: Sequence[Group]) -> 
     made.table(first.columns, first.rows).paragraph(NOTES, soft=True)
     made.heading("Tasks").paragraph(CONTROLS, soft=True)
     for task, table in zip(outcomes.tasks, rest, strict=True):
-        made.heading(table.title.removeprefix("Task ").partition(",")[0], level=3)
+        made.heading(table.title.removeprefix("Task "), level=3)
         made.picture(
             chart.scores(outcomes, task), dark=chart.scores(outcomes, task, chart.DARK), says=_scores_said(table)
         )
-        made.table(table.columns, table.rows, caption=table.title)
+        made.table(table.columns, table.rows)
         for group in said:
             if group.task == task:
                 made.heading(group.heading.removeprefix("Task "), level=4).points(group.lines)

@@ -70,6 +70,9 @@ def run(steps: Sequence[Step], out: Path, *, workers: int, threads: int) -> dict
                 board.say(f"{len(stand)} of {len(steps)} steps stand from before and are not run again")
             if schedule.left:
                 _Runner(schedule, board, records, out, workers, threads).run()
+        except KeyboardInterrupt:
+            board.say("stopped; the same command continues")
+            raise
         finally:
             board.end()
     failed = {name: str(records[name].get("error", "")) for name in schedule.failed}

@@ -30,7 +30,7 @@ def pretraining(outcomes: Outcomes) -> Table:
 
 def _pretrained(entry: Entry) -> tuple[Cell, ...]:
     if not entry.runs:
-        return (entry.name, entry.family, *["–"] * 6, "failed")
+        return (entry.name, entry.family, *["–"] * 6, "failed" if entry.failed else "not run")
     size, tokens, seconds = entry.mean("non_embedding"), entry.mean("tokens"), entry.mean("seconds")
     loss, unigram = entry.mean("held_out", "tokens"), entry.mean("unigram", "tokens")
     learned = "yes" if entry.learned else NOT_LEARNED

@@ -15,7 +15,7 @@ from tournament.plan_file import read
 from tournament.request import Tournament
 from tournament.run import freeze, run
 from tournament.schedule import Step
-from tournament.steps import steps
+from tournament.steps import group, steps
 
 
 def tournament(request: Tournament) -> None:
@@ -61,7 +61,9 @@ def _record_plan(out: Path, plan: Plan) -> None:
         "task_names": [trial.name for trial in plan.tasks],
         "strategy_names": [way.name for way in plan.strategies],
     }
-    record = {"step": "plan", "kind": "plan", "status": "finished", "plan": {**requests.to_dict(plan), **named}}
+    said = requests.to_dict(plan)
+    said["arms"] = [{**said_arm, "group": group(arm)} for said_arm, arm in zip(said["arms"], plan.arms, strict=True)]
+    record = {"step": "plan", "kind": "plan", "status": "finished", "plan": {**said, **named}}
     if results.latest(out).get("plan") != record:
         durable.append_json(out / results.FILE, record)
 

@@ -9,6 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
+from tournament.intervals import ASSUMED
 from tournament.meeting import Comparison, Meeting, meeting
 from tournament.outcomes import Entry, Outcomes
 
@@ -139,8 +140,8 @@ def limits(outcomes: Outcomes, met: Sequence[Meeting]) -> list[str]:
     count = sum(len(each.comparisons()) for each in met)
     known = any(spread.known for each in met for spread in each.spreads.values())
     if met and not known:
-        cover = "One seed of everything: the intervals cover the choice of test examples only, not that of the seed."
-        lines.append(f"{cover} Another seed may well turn a difference round.")
+        cover = "There is one seed of everything, so that the spread between seeds is not measured:"
+        lines.append(f"{cover} a standard deviation of {_share(ASSUMED)} is assumed in all intervals.")
     elif met and max((len(entry.runs) for entry in outcomes.entries), default=0) <= 1:
         cover = "The intervals cover test examples and fine-tuning seeds. There is one pretraining seed:"
         lines.append(f"{cover} what is said holds for these checkpoints, not yet for the objectives.")
@@ -163,9 +164,11 @@ def advice(outcomes: Outcomes) -> list[str]:
     if any(entry.failed for entry in outcomes.entries):
         lines.append("Failed arms: the same command tries them again; logs/ in the output folder says what happened.")
     if name == "smoke":
-        lines.append("make demo compares all five objectives in ten minutes.")
+        lines.append("make demo (tournament --plan demo --out out/demo) compares all five objectives in ten minutes.")
     if name in ("smoke", "demo"):
-        lines.append("make demo PLAN=full takes an hour and has three seeds of everything.")
+        lines.append(
+            "make demo PLAN=full (tournament --plan full --out out/full) takes an hour: three seeds of everything."
+        )
     own = 'corpora build TEXT.txt --out CORPUS, then corpus = "CORPUS" and tasks = ["TABLE.csv"] in a plan'
     lines.append(f"Your own text and task: {own}: tournament --plan PLAN.toml --out DIR.")
     return lines

@@ -20,6 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from foundation import request
+from foundation.memory import keep_pages
 from foundation.refusal import Refusal
 from tournament.schedule import Step
 
@@ -92,6 +93,7 @@ def serve(connection: Connection, log: Path, threads: int) -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches the whole group; the parent decides
     signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))  # unwinds, so that a step's own processes end too
     _write_to(log)
+    keep_pages()
     os.environ.setdefault("TRANSFORMERS_VERBOSITY", "error")
     with contextlib.suppress(EOFError, OSError):
         while True:

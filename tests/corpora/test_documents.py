@@ -2,7 +2,6 @@ from __future__ import annotations
 
 import gzip
 import json
-import os
 from pathlib import Path
 
 import pytest
@@ -84,10 +83,7 @@ def test_a_missing_or_useless_source_is_refused(tmp_path: Path) -> None:
         read(tmp_path)
 
 
-@pytest.mark.skipif(not hasattr(os, "geteuid") or os.geteuid() == 0, reason="root reads everything")
-def test_an_unreadable_file_is_refused(tmp_path: Path) -> None:
-    path = tmp_path / "secret.txt"
-    path.write_text("x")
-    path.chmod(0)
-    with pytest.raises(BadData, match="cannot be read: Permission denied"):
-        read(path)
+@pytest.mark.skipif(not Path("/proc/self/mem").exists(), reason="needs a file that nobody can read, root included")
+def test_an_unreadable_file_is_refused() -> None:
+    with pytest.raises(BadData, match="/proc/self/mem: cannot be read: Input/output error"):
+        read("/proc/self/mem")

@@ -7,6 +7,8 @@ import os
 import subprocess
 import sys
 import venv
+from concurrent.futures import ThreadPoolExecutor
+from functools import partial
 from pathlib import Path
 
 import pytest
@@ -14,6 +16,7 @@ import pytest
 import corpora
 from corpora import extraction
 from corpora.modules import under
+from corpora.store import Corpus
 
 LITTLE = '''"""A package that shows how a docstring becomes a document.
 
@@ -145,6 +148,15 @@ def test_the_embedded_corpus_names_what_it_was_made_from(environment: Environmen
     assert meta["words"] == 5000
     assert meta["packages"]["python"] == ".".join(map(str, sys.version_info[:3]))
     assert len(meta["sources"]["installed"]) == 64
+
+
+def test_processes_that_ask_at_once_build_once(environment: Environment) -> None:
+    code = "from corpora.store import embedded; print(embedded(4000, 1024))"
+    ask = partial(environment.run, code, PRETRAINING_OBJECTIVES_CACHE=str(environment.cache))
+    with ThreadPoolExecutor(3) as pool:
+        found = {asked.result() for asked in [pool.submit(ask) for _ in range(3)]}
+    assert len(found) == 1
+    assert Corpus.open(found.pop().strip()).meta["words"] == 4000
 
 
 def test_answers_come_in_the_order_of_the_files(tmp_path: Path) -> None:

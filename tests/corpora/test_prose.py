@@ -125,6 +125,19 @@ def test_sphinx_fields_keep_what_they_say() -> None:
     assert read(docstring) == ["Along which axis the mean is to be taken.", "The mean of the values along the axis."]
 
 
+def test_marked_names_are_headers_wherever_they_stand() -> None:
+    docstring = """
+        - **mean** (`float`) -- The mean of all the values that were given.
+        - `size`: The number of values that were given to it.
+        count -- the number of values that were counted
+    """
+    assert read(docstring) == [
+        "The mean of all the values that were given.",
+        "The number of values that were given to it.",
+        "the number of values that were counted",
+    ]
+
+
 def test_notes_are_read_and_other_directives_are_not() -> None:
     docstring = """
         .. note::

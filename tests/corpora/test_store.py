@@ -15,7 +15,7 @@ from corpora.sentences import starts
 from corpora.store import PARTS, Corpus, build
 from corpora.writing import token_kind
 from foundation import durable
-from foundation.refusal import BadData, BadUsage
+from foundation.refusal import BadData, BadUsage, RunFailed
 from tests.corpora.conftest import prose
 
 
@@ -138,6 +138,7 @@ def test_a_changed_source_or_a_damaged_file_is_not_re_used(notes: Path, tmp_path
 
 def test_a_folder_that_is_no_corpus_is_never_overwritten(notes: Path, tmp_path: Path) -> None:
     (tmp_path / "mine.txt").write_text("mine")
+    (tmp_path / "meta.json").write_text('{"format": 1}')
     for out in (tmp_path, tmp_path / "mine.txt"):
         with pytest.raises(BadUsage, match="is no corpus"):
             build(asked(notes, out, overwrite=True))
@@ -150,6 +151,12 @@ def test_a_failed_build_leaves_nothing(notes: Path, tmp_path: Path) -> None:
     with pytest.raises(BadData):
         build(Build(sources=(str(notes), str(bad)), out=tmp_path / "out" / "corpus"))
     assert not (tmp_path / "out").exists()
+
+
+def test_a_place_that_cannot_be_written_is_one_message(notes: Path, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("")
+    with pytest.raises(RunFailed, match="File exists|Not a directory"):
+        build(asked(notes, tmp_path / "file" / "corpus"))
 
 
 def test_a_finished_corpus_is_whole_and_only_a_whole_one_opens(corpus: Corpus, tmp_path: Path) -> None:

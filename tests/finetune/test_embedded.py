@@ -30,13 +30,8 @@ def docstrings(libraries: int = 3, modules: int = 30, each: int = 4) -> list[Doc
         for module in range(modules):
             for place in range(each):
                 number = (library * modules + module) * each + place
-                words = [
-                    VERBS[number % 15],
-                    NOUNS[number // 15 % 15],
-                    VERBS[number // 7 % 15],
-                    NOUNS[number // 11 % 15],
-                ]
-                first, second, third, fourth = words
+                first, second = VERBS[number % 11], NOUNS[number // 11 % 11]
+                third, fourth = VERBS[number // 7 % 11], NOUNS[number // 13 % 11]
                 letters = "".join(chr(97 + number // 26**power % 26) for power in range(3))
                 text = (
                     f"This {first} the {second} of {letters} quickly.\n"

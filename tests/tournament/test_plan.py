@@ -147,3 +147,15 @@ def test_reading_a_plan_imports_no_torch():
     code = "import sys; from tournament import plan_file as file, steps; steps.steps(file.read('demo'))"
     code += "; assert not {'torch', 'transformers'} & set(sys.modules)"
     subprocess.run([sys.executable, "-c", code], check=True)
+
+
+EXAMPLES = Path(__file__).parents[2] / "examples"
+
+
+def test_the_example_that_needs_nothing_is_a_whole_plan():
+    assert len(plans.read(str(EXAMPLES / "families.toml")).arms) == 4
+
+
+def test_the_example_for_ones_own_text_says_what_is_missing():
+    with pytest.raises((BadData, BadUsage), match=r"my-(task|corpus)"):
+        plans.read(str(EXAMPLES / "own-text.toml"))

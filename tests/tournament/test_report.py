@@ -59,6 +59,22 @@ def test_failed_arms_are_shown_as_failed(tmp_path):
     assert "text-infilling failed: RunFailed: the loss of step 7" in shown
 
 
+def test_arms_that_have_not_run_are_shown_as_such(tmp_path):
+    planned = hand.plan(["token-masking"])
+    arm = {"name": "token-masking", "objective": {"name": "token-masking"}, "family": "bert", "group": "bert"}
+    planned["plan"]["arms"] = [arm]
+    failed = hand.corpus() | {"status": "failed", "error": "BadData: no text"}
+    shown = text(hand.write(tmp_path, [planned, failed]))
+    assert re.search(r"^token-masking +bert .* not run$", shown, re.MULTILINE)
+
+
+def test_every_pretraining_may_have_failed(tmp_path):
+    records = [hand.plan(hand.FAMILIES), hand.corpus()]
+    records += [hand.pretrained(n, f, 5.0) | {"status": "failed", "error": "gone"} for n, f in hand.FAMILIES.items()]
+    records += [hand.control("classical", "library", 0.5)]
+    assert text(hand.write(tmp_path, records)).count(" failed: gone") == 5
+
+
 def test_a_report_of_nothing_is_refused(tmp_path):
     with pytest.raises(BadData, match="holds no result"):
         report.write(tmp_path)

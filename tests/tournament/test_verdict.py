@@ -69,6 +69,14 @@ def test_arms_that_differ_only_in_seed_are_separated_no_more_often_than_promised
     assert naive > 0.15 * worlds  # what resampling examples alone would have claimed
 
 
+def test_single_seeds_are_not_separated_by_what_a_seed_may_do():
+    one, other = (scores("pretrained", [hand.correct(score, "same")]) for score in (0.60, 0.56))
+    spread = intervals.spread([one, other])
+    assert not spread.known
+    assert intervals.difference(one, other, intervals.Spread(), intervals.Spread()).sign == 1
+    assert intervals.difference(one, other, spread, spread).sign == 0
+
+
 def test_a_large_difference_is_seen():
     one, other = drawn(0, "a", 2, spread=0.0), scores("pretrained", [hand.correct(0.3, "x", count=300)] * 2)
     assert met(one, other).comparisons()[0].words == "better than"
@@ -123,7 +131,7 @@ def test_the_verdict_says_what_was_not_learned():
 
 def test_one_seed_is_said_to_be_one():
     records = [record for record in hand.tournament() if record.get("seed", 0) == 0]
-    assert "One seed of everything" in said(records)
+    assert "There is one seed of everything" in said(records)
     assert "There is one pretraining seed" in whole()
 
 
