@@ -236,8 +236,8 @@ FAMILIES: dict[str, Family] = {
         _bart("BartConfig"),
         _encoder_decoder,
         _BART_HEADS,
-        rate=3e-3,
-        embedding_rate=3e-3,
+        rate=5e-3,
+        embedding_rate=5e-3,
     ),
     "mbart": Family(
         "encoder-decoder",

@@ -91,10 +91,13 @@ def _table(task: str, columns: Any) -> str:
     return load(task, columns).kind
 
 
-def fits(strategy: Any, task: str, columns: Any) -> bool:
-    """Return whether a strategy can learn a task: a probe reads classes and cannot write an answer."""
+def fits(objective: Any, strategy: Any, task: str, columns: Any) -> bool:
+    """Return whether an arm can meet a task by a strategy.
+
+    An answer in words is written by a decoder: an encoder has none, and a probe reads classes only.
+    """
     kind = {"summary": "sequence"}.get(task, "") if task in embedded_tasks() else _table(task, columns)
-    return not (kind == "sequence" and name_of_strategy(strategy) == "probe")
+    return kind != "sequence" or (objective.shape != "encoder" and name_of_strategy(strategy) != "probe")
 
 
 def name_of_strategy(strategy: Any) -> str:

@@ -77,4 +77,7 @@ def meeting(outcomes: Outcomes, task: str, strategy: str) -> Meeting:
             random[entry.name] = groups[entry.group]
     controls = {arm: s for arm in ("constant", "classical") if (s := outcomes.control(arm, task)) is not None}
     spreads = {"pretrained": intervals.spread(pretrained.values()), "random": intervals.spread(groups.values())}
+    measured = [spread for spread in spreads.values() if spread.known]
+    if len(measured) == 1:  # the other sort has one seed of each: what is measured stands in for what is not
+        spreads = dict.fromkeys(spreads, measured[0])
     return Meeting(task, strategy, pretrained, random, controls, spreads)

@@ -26,8 +26,7 @@ def steps(plan: Plan) -> list[Step]:
     for trial, task in zip(plan.tasks, tasks, strict=True):
         found += [_control(kind, trial, task) for kind in ("constant", "classical")]
         for way in plan.strategies:
-            if choices.fits(way.strategy, trial.task, trial.columns):
-                found += _fine(plan, trial, task, way)
+            found += _fine(plan, trial, task, way)
     return found
 
 
@@ -89,7 +88,8 @@ def random_names(plan: Plan) -> dict[str, str]:
 def _fine(plan: Plan, trial: Trial, task: Step, way: Way) -> Iterator[Step]:
     """Yield the fine-tunings of one task by one strategy: each checkpoint, and fresh weights once for each shape."""
     seen: set[str] = set()
-    for arm in plan.arms:
+    able = [arm for arm in plan.arms if choices.fits(arm.objective, way.strategy, trial.task, trial.columns)]
+    for arm in able:
         for seed in plan.fine_seeds:
             for pretraining in plan.seeds:
                 labels = {

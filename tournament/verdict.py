@@ -15,7 +15,7 @@ from tournament.outcomes import Entry, Outcomes
 
 LIMITS, SHORT, NEXT = "How far this goes", "In short", "What to try next"
 RANDOM = "its own random initialisation"
-CONTROLS = {"classical": "TF-IDF with logistic regression", "constant": "always the same answer"}
+CONTROLS = {"classical": "TF-IDF", "constant": "the constant prediction"}
 
 
 @dataclass(frozen=True)
@@ -80,10 +80,11 @@ def short(met: Sequence[Meeting]) -> list[str]:
         worse = [c.arm for c in each.comparisons() if c.other == "random" and c.found.sign < 0]
         if not each.pretrained:
             continue
-        words = f"{each.task}, {each.strategy}: pretraining beats random weights for {_and(best['random'], 'no arm')}"
-        words += f" and is worse than them for {_and(worse)}" if worse else ""
+        count = len(each.pretrained)
+        words = f"{each.task}, {each.strategy}: pretraining beats random weights for {_arms(best['random'], count)}"
+        words += f" and is worse than them for {_arms(worse, count)}" if worse else ""
         if "classical" in each.controls:
-            words += f"; {_and(best['classical'], 'no arm')} {'beat' if len(best['classical']) > 1 else 'beats'} TF-IDF"
+            words += f"; {_arms(best['classical'], count)} beat{'s' * (len(best['classical']) < 2)} TF-IDF"
         lines.append(f"{words}.")
     return lines
 
@@ -174,9 +175,14 @@ def advice(outcomes: Outcomes) -> list[str]:
     return lines
 
 
-def _and(names: Sequence[str], nobody: str = "") -> str:
+def _arms(names: Sequence[str], count: int) -> str:
+    """Return the names of some of `count` arms."""
     if not names:
-        return nobody
+        return "no arm"
+    return f"all {count} arms" if len(names) == count > 2 else _and(names)
+
+
+def _and(names: Sequence[str]) -> str:
     return names[0] if len(names) == 1 else f"{', '.join(names[:-1])} and {names[-1]}"
 
 

@@ -155,7 +155,7 @@ def test_a_failed_build_leaves_nothing(notes: Path, tmp_path: Path) -> None:
 
 def test_a_place_that_cannot_be_written_is_one_message(notes: Path, tmp_path: Path) -> None:
     (tmp_path / "file").write_text("")
-    with pytest.raises(RunFailed, match="File exists|Not a directory"):
+    with pytest.raises(RunFailed, match=r"File exists|Not a directory"):
         build(asked(notes, tmp_path / "file" / "corpus"))
 
 

@@ -127,6 +127,12 @@ def test_a_probe_does_not_meet_a_task_that_asks_for_text():
     assert not any("/probe/" in name for name in names)
 
 
+def test_an_encoder_does_not_meet_a_task_that_asks_for_text():
+    names = {step.labels["name"] for step in steps(plans.read("full")) if "/summary/full/" in step.name}
+    wanted = {"span-corruption", "text-infilling", "next-token", "random t5", "random bart", "random gpt2"}
+    assert names == wanted
+
+
 def test_seeds_and_threads_do_not_change_what_a_step_asks_and_tokens_do(tmp_path):
     one, more, other = (
         {step.name: step.digest for step in steps(read(tmp_path, text + ARM))}
