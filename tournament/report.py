@@ -74,7 +74,7 @@ NOTES = (
     f"with each other. Learned: below it by {LEARNED} nat or more."
 )
 CONTROLS = (
-    "random: the same architecture with fresh weights, its learning rate chosen on dev like that of the pretrained one. "
+    "random: the same architecture with fresh weights, its learning rate chosen on dev as for the pretrained one. "
     "classical: TF-IDF, truncated SVD, logistic regression (where the answer is a text: that of the nearest training "
     "text). constant: the most frequent class (a text: one fixed answer, or the first words). –: the arm cannot do "
     "the task, as an encoder cannot write."

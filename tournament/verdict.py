@@ -48,10 +48,7 @@ def learned(entries: Sequence[Entry]) -> list[str]:
         if names:
             lines.append(f"{words}: {', '.join(names)}.")
     if lines:
-        lines[0] = (
-            lines[0][:-1]
-            + "; in brackets the held-out loss and that of knowing only how frequent targets are, in nats."
-        )
+        lines.append("In brackets: held-out loss, against knowing only how frequent the targets are, in nats.")
     for entry in entries:
         if entry.failed:
             why = entry.failed[0].splitlines()[0] if entry.failed[0] else "no reason recorded"
@@ -65,28 +62,34 @@ def learned(entries: Sequence[Entry]) -> list[str]:
 def _gap(entry: Entry) -> str:
     loss, unigram = entry.mean("held_out", "tokens"), entry.mean("unigram", "tokens")
     return (
-        f"{entry.name} (no held-out loss)" if None in (loss, unigram) else f"{entry.name} ({loss:.2f}, {unigram:.2f})"
+        f"{entry.name} (no held-out loss)"
+        if None in (loss, unigram)
+        else f"{entry.name} ({loss:.2f} against {unigram:.2f})"
     )
 
 
 def short(met: Sequence[Meeting]) -> list[str]:
-    """Return one sentence for each task and strategy: where pretraining helped, and what nothing beat."""
+    """Return one sentence for each task and strategy: where pretraining helped, and what it takes to beat."""
     lines = []
     for each in met:
-        best = {
-            other: [c.arm for c in each.comparisons() if c.other == other and c.found.sign > 0]
-            for other in ("random", "classical")
-        }
-        worse = [c.arm for c in each.comparisons() if c.other == "random" and c.found.sign < 0]
-        if not each.pretrained:
-            continue
         count = len(each.pretrained)
-        words = f"{each.task}, {each.strategy}: pretraining beats random weights for {_arms(best['random'], count)}"
+        if not count:
+            continue
+        better, worse = _won(each, "random", 1), _won(each, "random", -1)
+        words = f"{each.task}, {each.strategy}: pretraining beats random weights for {_arms(better, count)}"
         words += f" and is worse than them for {_arms(worse, count)}" if worse else ""
-        if "classical" in each.controls:
-            words += f"; {_arms(best['classical'], count)} beat{'s' * (len(best['classical']) < 2)} TF-IDF"
+        if each.controls:
+            name = max(each.controls, key=lambda name: each.controls[name].score)
+            winners = _won(each, name, 1)
+            words += f"; {_arms(winners, count)} beat{'s' * (len(winners) < 2)} {CONTROLS[name]}"
+            words += f" ({_share(each.controls[name].score)})"
         lines.append(f"{words}.")
     return lines
+
+
+def _won(met: Meeting, other: str, sign: int) -> list[str]:
+    """Return the arms that are better (1) or worse (−1) than another arm."""
+    return [each.arm for each in met.comparisons() if each.other == other and each.found.sign == sign]
 
 
 def judged(met: Meeting) -> list[str]:

@@ -125,8 +125,15 @@ def test_random_weights_shared_by_two_arms_stand_beside_both_and_count_once():
 
 def test_the_verdict_says_what_was_not_learned():
     text = whole()
-    assert "Not learned in this budget: span-corruption (6.69, 6.72)" in text
+    assert "Not learned in this budget: span-corruption (6.69 against 6.72)" in text
     assert "span-corruption: more tokens" in text
+
+
+def test_the_short_of_it_names_the_stronger_control():
+    assert "no arm beats TF-IDF (.580)" in whole()
+    records = hand.tournament()
+    next(r for r in records if r["step"] == "control/classical/library")["correct"] = hand.correct(0.1, "low")
+    assert "next-token; all 5 arms beat the constant prediction (.125)" in said(records)
 
 
 def test_one_seed_is_said_to_be_one():
