@@ -1,7 +1,8 @@
 """Four tasks from the documentation installed beside Python, disjoint by module from the pretraining text.
 
 ``library``         which of eight libraries does this docstring document, its names and identifiers hidden
-``shuffled-words``  is this sentence intact, or was a window of six words shuffled: order counts, words say nothing
+``shuffled-words``  is this sentence intact, or was a window of six words shuffled: each sentence is there in both
+                    versions, so words say nothing and only order counts
 ``pair``            does this body belong to this summary line, or to another docstring of the same library
 ``summary``         write the summary line of this body (sequence to sequence)
 
@@ -191,10 +192,9 @@ def _shuffled_words(records: Sequence[Record]) -> Made:
                     items.append(Item(record.library, record.module, sentence, label="intact"))
 
     def balanced(items: list[Item], size: int) -> list[Item]:
-        # Each sentence is used once. Every second one, in order of drawing, is shuffled.
-        half = min(size, len(items)) // 2
-        shuffled = [replace(item, text=shuffle(item.text), label="shuffled") for item in items[1 : 2 * half : 2]]
-        return items[0 : 2 * half : 2] + shuffled
+        # Both versions of a sentence are in the same part: its words alone cannot be learned by heart.
+        chosen = items[: size // 2]
+        return chosen + [replace(item, text=shuffle(item.text), label="shuffled") for item in chosen]
 
     return _unique(items), balanced
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
@@ -9,27 +10,32 @@ import numpy as np
 from finetune.metrics import correct, interval, metric_of
 from finetune.tasks import Task
 
+ABOUT: dict[str, Any] = {
+    "checkpoint": None,
+    "objective": None,
+    "family": None,
+    "strategy": None,
+    "parameters_trained": 0,
+    "truncated": 0,
+}
+
 
 def record(
     task: Task,
     predictions: dict[str, list[str]],
     *,
-    seed: int,
     arm: str,
-    seconds: float,
+    seed: int,
     rate: float | str,
-    tried: dict[Any, float],
-    checkpoint: str | None = None,
-    objective: str | None = None,
-    family: str | None = None,
-    strategy: str | None = None,
-    parameters_trained: int = 0,
-    truncated: int = 0,
+    tried: Mapping[Any, float],
+    seconds: float,
     train_rows: list[int] | None = None,
+    **about: Any,
 ) -> dict[str, Any]:
     """Return the record of predictions for train, dev and test; the interval belongs to the test score.
 
-    `train_rows` says which training examples were predicted, where it was not all of them.
+    `train_rows` says which training examples were predicted, where it was not all of them; `about` holds the
+    fields of ABOUT that an arm with a checkpoint has.
     """
     metric = metric_of(task.kind)
     train = task.train if train_rows is None else task.train.take(train_rows)
@@ -37,20 +43,16 @@ def record(
     scores = {part: correct(metric, predictions[part], labels[part]) for part in labels}
     return {
         "arm": arm,
-        "checkpoint": checkpoint,
-        "objective": objective,
-        "family": family,
         "task": task.name,
         "kind": task.kind,
-        "strategy": strategy,
         "seed": seed,
+        **ABOUT,
+        **about,
         "metric": metric,
         **{part: float(np.mean(scores[part])) for part in labels},
         "interval": interval(scores["test"], seed),
         "rate": rate,
         "tried": {f"{name:g}" if isinstance(name, float) else str(name): score for name, score in tried.items()},
-        "parameters_trained": parameters_trained,
-        "truncated": truncated,
         "examples": {part: len(labels[part]) for part in labels},
         "task_sha256": task.sha256,
         "seconds": round(seconds, 3),

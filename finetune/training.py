@@ -121,8 +121,7 @@ def search(
     Raises:
         RunFailed: if the loss is no number at every rate.
     """
-    per_rate = recipe.epochs * math.ceil(len(lengths) / recipe.rows)
-    done = 0
+    per_rate, done = recipe.epochs * math.ceil(len(lengths) / recipe.rows), 0
     found: dict[float, Trained] = {}
     with torch.random.fork_rng(devices=[]):
         for turn, rate in enumerate(recipe.rates):

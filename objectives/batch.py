@@ -28,6 +28,10 @@ class Batch:
     """From objectives that rearrange: the place in its block that each input position shows ``[rows, positions]``,
     −1 for a special token of the frame. The model never sees it; it is what undoes the arrangement."""
 
+    hidden: NDArray[np.bool_] | None = None
+    """Where not every "tokens" target was hidden from the model: which were ``[rows, positions]``. Only evaluation
+    looks at it: words that can be copied from the input say little of what was learned."""
+
     @property
     def rows(self) -> int:
         """The number of rows."""

@@ -91,7 +91,9 @@ class SpanCorruption(Objective):
         inputs, framed = grammar.frame(*asked, [], after, token(vocabulary, "pad"))
         labels, _ = grammar.frame(*answer, [], after, IGNORED)
         given = answered(labels, token(vocabulary, self.frame.start or "pad"), token(vocabulary, "pad"))
-        return Batch(with_attention({"input_ids": inputs, "decoder_input_ids": given}, framed), {"tokens": labels})
+        hidden = (labels != IGNORED) & vocabulary.ordinary[labels]
+        inputs = with_attention({"input_ids": inputs, "decoder_input_ids": given}, framed)
+        return Batch(inputs, {"tokens": labels}, hidden=hidden)
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the asked side with each sentinel replaced by what the answer says it hides."""

@@ -57,19 +57,25 @@ class TextInfilling(Objective):
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return ``<s> asked </s>`` for the encoder and ``<s> text </s>`` as the decoder's targets."""
         lengths, width = blocks.lengths, blocks.ids.shape[1]
-        ids = grammar.arrange(blocks.ids, _permute(blocks, vocabulary)) if self.permutation else blocks.ids
-        inside = grammar.within(lengths, width)
-        asked, kept = self._infill(blocks.keys, ids, inside, vocabulary)
+        still = np.broadcast_to(np.arange(width), blocks.ids.shape)
+        places = _permute(blocks, vocabulary) if self.permutation else still
+        ids, inside = grammar.arrange(blocks.ids, places), grammar.within(lengths, width)
+        asked, kept, noise = self._infill(blocks.keys, ids, inside, vocabulary)
         before, after = ids_of(vocabulary, self.frame.before), ids_of(vocabulary, self.frame.after)
         pad = token(vocabulary, "pad")
         inputs, framed = grammar.frame(asked, kept, before, after, pad)
         labels, _ = grammar.frame(blocks.ids, lengths, before, after, IGNORED)
         given = answered(labels, token(vocabulary, self.frame.start or "eos"), pad)
-        return Batch(with_attention({"input_ids": inputs, "decoder_input_ids": given}, framed), {"tokens": labels})
+        hidden = np.zeros(labels.shape, dtype=bool)
+        longest = int(lengths.max(initial=0))
+        original = hidden[:, len(before) : len(before) + longest]
+        np.put_along_axis(original, places[:, :longest], noise[:, :longest], axis=1)
+        inputs = with_attention({"input_ids": inputs, "decoder_input_ids": given}, framed)
+        return Batch(inputs, {"tokens": labels}, hidden=hidden)
 
     def _infill(
         self, keys: grammar.Keys, ids: grammar.Grid, inside: grammar.Mask, vocabulary: Vocabulary
-    ) -> tuple[grammar.Grid, grammar.Rows]:
+    ) -> tuple[grammar.Grid, grammar.Rows, grammar.Mask]:
         ordinary = vocabulary.ordinary[ids] & inside
         compact, inserted = _spans(keys, ordinary.sum(axis=1), ids.shape[1], self.rate, self.mean)
         noise = grammar.spread(compact, ordinary)
@@ -80,7 +86,8 @@ class TextInfilling(Objective):
         final = ordinary & (np.cumsum(ordinary, axis=1) == ordinary.sum(axis=1)[:, None])
         behind = final & np.take_along_axis(inserted, ordinary.sum(axis=1)[:, None], axis=1)
         mask = token(vocabulary, "mask")
-        return grammar.emit((before, mask), (runs, mask), (inside & ~noise, ids), (behind, mask))
+        asked, kept = grammar.emit((before, mask), (runs, mask), (inside & ~noise, ids), (behind, mask))
+        return asked, kept, noise
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the answers, which are the whole text."""

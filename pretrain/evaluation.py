@@ -7,12 +7,13 @@ them: no predictor that ignores its input can be better, so a model below it has
 
 from __future__ import annotations
 
+from collections import Counter
 from typing import Any
 
 import numpy as np
 import torch
 
-from objectives import IGNORED
+from objectives import IGNORED, Batch
 from pretrain.feed import Feed
 from pretrain.loop import to_device
 
@@ -20,24 +21,36 @@ _ROWS = 64
 _PASSES = 8
 
 
+def _questions(batch: Batch) -> list[dict[str, np.ndarray]]:
+    """Return what to ask of a batch: its targets by role, then those of "tokens" that cannot be copied, if not all."""
+    if batch.hidden is None:
+        return [batch.targets]
+    return [batch.targets, {"tokens": np.where(batch.hidden, batch.targets["tokens"], IGNORED)}]
+
+
 @torch.no_grad()
 def evaluate(learner: Any, feed: Feed, tokens: int, device: torch.device) -> dict[str, float]:
-    """Return by role the held-out loss in nats per target, and as "accuracy/…" the share answered right."""
+    """Return by role the held-out loss in nats per target, and as "accuracy/…" the share answered right.
+
+    Where not every token asked was hidden, "hidden" is the loss on those that were.
+    """
     rows = min(feed.blocks, max(1, tokens // feed.block))
-    summed: dict[str, float] = {}
-    right: dict[str, int] = {}
-    count: dict[str, int] = {}
+    summed: Counter[str] = Counter()
+    right: Counter[str] = Counter()
+    count: Counter[str] = Counter()
     learner.eval()
     for first in range(0, rows, _ROWS):
         batch = feed.at(np.arange(first, min(rows, first + _ROWS)))
-        answers = learner(to_device(batch.inputs, device), to_device(batch.targets, device))
-        for role, (loss, correct) in answers.items():
-            summed[role] = summed.get(role, 0.0) + loss.item()
-            right[role] = right.get(role, 0) + int(correct)
-            count[role] = count.get(role, 0) + int((batch.targets[role] != IGNORED).sum())
+        inputs = to_device(batch.inputs, device)
+        for turn, targets in enumerate(_questions(batch)):
+            for role, (loss, correct) in learner(inputs, to_device(targets, device)).items():
+                name = "hidden" if turn else role
+                summed[name] += loss.item()
+                right[name] += int(correct)
+                count[name] += int((targets[role] != IGNORED).sum())
     learner.train()
-    losses = {role: total / max(1, count[role]) for role, total in summed.items()}
-    return losses | {f"accuracy/{role}": right[role] / max(1, count[role]) for role in summed}
+    losses = {name: total / max(1, count[name]) for name, total in summed.items()}
+    return losses | {f"accuracy/{name}": right[name] / max(1, count[name]) for name in summed}
 
 
 def unigram(feed: Feed, tokens: int) -> dict[str, float]:
@@ -49,11 +62,11 @@ def unigram(feed: Feed, tokens: int) -> dict[str, float]:
     rows = min(feed.blocks, max(1, tokens // feed.block))
     counts: dict[str, np.ndarray] = {}
     for turn in range(_PASSES):
-        batch = feed.at(np.arange(rows) + turn * feed.blocks)
-        for role, labels in batch.targets.items():
+        asked = _questions(feed.at(np.arange(rows) + turn * feed.blocks))
+        for name, labels in [*asked[0].items(), *(("hidden", more["tokens"]) for more in asked[1:])]:
             found = np.bincount(labels[labels != IGNORED], minlength=feed.vocabulary.size)
-            counts[role] = counts.get(role, 0) + found
-    return {role: entropy(found) for role, found in counts.items()}
+            counts[name] = counts.get(name, 0) + found
+    return {name: entropy(found) for name, found in counts.items()}
 
 
 def entropy(counts: np.ndarray) -> float:

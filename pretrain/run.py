@@ -53,7 +53,7 @@ class Run:
     """Share of the steps over which the rate rises."""
     decay: Literal["linear", "cosine", "constant"] = "linear"
     """How the rate falls after the warm-up."""
-    weight_decay: float = 0.01
+    weight_decay: float = 0.05
     """AdamW's decoupled weight decay on matrices."""
     beta2: float = 0.98
     """AdamW's second-moment decay."""

@@ -255,10 +255,12 @@ class _Session:
         """Return the last line of the command: what was learned, and where it lies."""
         told = json.loads((self.run.out / "summary.json").read_text(encoding="utf-8"))
         loss, mark = told["held_out"]["tokens"], told["unigram"]["tokens"]
+        hidden = told["held_out"].get("hidden")
+        copied = "" if hidden is None else f"; on hidden words alone {hidden:.3f} ({told['unigram']['hidden']:.3f})"
         order = f", order accuracy {told['held_out']['accuracy/order']:.3f}" if "order" in told["held_out"] else ""
         state = "" if told["learned"] else " — not learned in this budget"
         return (
-            f"held-out loss {loss:.3f} nats per target (unigram entropy {mark:.3f}){order}{state}\n"
+            f"held-out loss {loss:.3f} nats per target (unigram entropy {mark:.3f}){copied}{order}{state}\n"
             f"{self.run.out}/{told['checkpoint']} · next: finetune --checkpoint {self.run.out} --task library"
             f" --strategy full --out DIR"
         )

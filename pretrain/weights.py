@@ -25,7 +25,7 @@ import torch
 from torch import Tensor
 
 WORD = 0.08
-SHARPNESS = 8.0
+SHARPNESS = 10.0
 """Logit by which a head prefers its offset at the start."""
 BOTH_SIDES = (-1, 1, -2, 2)
 BEFORE = (-1, -2, -3, 0)

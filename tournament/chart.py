@@ -163,7 +163,7 @@ def _beside(axes: Any, ends: list[tuple[tuple[float, float], str, str]]) -> None
     over = heights[-1] - max(high, ordered[-1][0][1])
     heights = [height - max(0.0, over) for height in heights]
     for ((tokens, height), words, colour), place in zip(ordered, heights, strict=True):
-        line = {"arrowstyle": "-", "color": colour, "linewidth": 0.7, "alpha": 0.6}
+        line = {"arrowstyle": "-", "relpos": (0.0, 0.5), "shrinkA": 1, "color": colour, "linewidth": 0.7, "alpha": 0.6}
         axes.annotate(
             words, (tokens, height), xytext=(axes.get_xlim()[1] * 1.02, place), textcoords="data", va="center",
             fontsize=9, color=colour, annotation_clip=False,
@@ -195,7 +195,14 @@ def _dots(axes: Any, entries: Sequence[Entry], met: Meeting, theme: Theme, *, na
             if entry.name in found:
                 score = met.interval(found[entry.name])
                 height = len(entries) - 1 - place + lift
-                axes.plot([score.low, score.high], [height] * 2, color=colour, linewidth=1.6, alpha=0.75, zorder=2)
+                axes.plot(
+                    [max(0.0, score.low), min(1.0, score.high)],
+                    [height] * 2,
+                    color=colour,
+                    linewidth=1.6,
+                    alpha=0.75,
+                    zorder=2,
+                )
                 axes.plot(
                     score.estimate, height, "o", markersize=6, markeredgecolor=colour, markerfacecolor=fill, zorder=3
                 )

@@ -95,10 +95,15 @@ def test_shuffled_words_keeps_the_words_and_changes_the_order():
     assert shuffle(sentence) == other
 
 
-def test_a_sentence_is_used_once():
-    task = TASKS["shuffled-words"]
-    bags = [tuple(sorted(text.split())) for part in ("train", "dev", "test") for text in task.part(part).texts]
-    assert len(bags) == len(set(bags))
+def test_a_sentence_is_there_intact_and_shuffled_in_one_part():
+    task, bags = TASKS["shuffled-words"], {}
+    for part in ("train", "dev", "test"):
+        examples = task.part(part)
+        for text, label in zip(examples.texts, examples.labels, strict=True):
+            bags.setdefault(tuple(sorted(text.split())), []).append((part, label))
+    for versions in bags.values():
+        assert len({part for part, _ in versions}) == 1
+        assert sorted(label for _, label in versions) == ["intact", "shuffled"]
 
 
 def test_pair_uses_each_summary_and_each_body_once():

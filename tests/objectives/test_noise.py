@@ -160,3 +160,16 @@ def test_wrong_numbers_are_refused_with_their_limit(name, numbers):
 def test_more_spans_than_sentinels_are_refused(vocabulary):
     with pytest.raises(BadUsage, match="256 sentinels"):
         SpanCorruption(density=0.5, mean=1.0).check(vocabulary, 600)
+
+
+@pytest.mark.parametrize("name", ["text-infilling", "span-corruption"])
+def test_hidden_marks_the_answers_that_the_input_does_not_show(name, vocabulary):
+    for ragged in (False, True):
+        whole = blocks(vocabulary, 60, 50, ragged=ragged, seed=8)
+        batch = OBJECTIVES[name]().collate(whole, vocabulary)
+        labels, given = batch.targets["tokens"], batch.inputs["input_ids"]
+        for index in range(60):
+            hidden = labels[index][batch.hidden[index]]
+            shown = given[index][vocabulary.ordinary[given[index]]]
+            text = whole.ids[index, : whole.lengths[index]]
+            assert sorted([*hidden, *shown]) == sorted(text[vocabulary.ordinary[text]])
