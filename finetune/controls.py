@@ -13,6 +13,7 @@ import time
 from collections import Counter
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any
 
 import numpy as np
@@ -23,8 +24,10 @@ from finetune.results import record
 from finetune.tasks import Examples, Task
 from foundation import keys
 
-SIZES = (50, 100, 200, 400)
-PENALTIES = (0.1, 1.0, 10.0, 100.0)
+SIZES = (50, 100, 200, 400, 800, 1600)
+EXACT = 4000
+"""Up to so many texts the SVD is computed exactly, from their products with each other."""
+PENALTIES = (0.1, 1.0, 10.0, 100.0, 1000.0)
 LEADS = (5, 8, 10, 12, 15, 20)
 
 Answer = Callable[[Examples], list[str]]
@@ -92,29 +95,46 @@ def _lead(text: str, count: int) -> str:
 
 @dataclass(frozen=True)
 class Space:
-    """TF-IDF and SVD fitted on the training texts: texts → unit vectors."""
+    """TF-IDF and SVD fitted on the training texts, cut to the first `size` directions: texts → unit vectors."""
 
     steps: Any
+    size: int
 
     def __call__(self, texts: list[str]) -> np.ndarray:
         """Return one vector of length 1 (or 0, for a text without a known word) for each text."""
-        return self.steps.transform(texts)
+        vectors = self.steps(tuple(texts))[:, : self.size]
+        return vectors / np.maximum(np.linalg.norm(vectors, axis=1, keepdims=True), 1e-12)
 
 
 def _spaces(task: Task, seed: int) -> Iterator[tuple[str, Space]]:
-    from sklearn.decomposition import TruncatedSVD
+    """Yield the spaces from which dev chooses; the directions of a small one are the first of the largest."""
     from sklearn.feature_extraction.text import TfidfVectorizer
-    from sklearn.pipeline import make_pipeline
-    from sklearn.preprocessing import Normalizer
 
     texts = task.train.texts + (task.train.pairs or [])
     for longest in (1, 2):
         counts = TfidfVectorizer(ngram_range=(1, longest), sublinear_tf=True, token_pattern=r"(?u)\b\w+\b").fit(texts)
         sparse = counts.transform(texts)
-        most = min(sparse.shape) - 1
-        for size in sorted({min(size, most) for size in SIZES if most >= 1}):
-            reduced = TruncatedSVD(size, random_state=seed).fit(sparse)
-            yield f"{longest}-grams, SVD {size}", Space(make_pipeline(counts, reduced, Normalizer()))
+        sizes = sorted({min(size, min(sparse.shape) - 1) for size in SIZES})
+        reduce = _svd(sparse, sizes[-1], seed)
+
+        def steps(texts: tuple[str, ...], counts: Any = counts, reduce: Any = reduce) -> np.ndarray:
+            return reduce(counts.transform(texts))
+
+        cached = lru_cache(maxsize=6)(steps)
+        for size in sizes:
+            yield f"{longest}-grams, SVD {size}", Space(cached, size)
+
+
+def _svd(sparse: Any, size: int, seed: int) -> Callable[[Any], np.ndarray]:
+    """Return the projection onto the `size` leading right singular vectors, the first of them first."""
+    if sparse.shape[0] > EXACT:
+        from sklearn.decomposition import TruncatedSVD
+
+        return TruncatedSVD(size, random_state=seed).fit(sparse).transform
+    squares, left = np.linalg.eigh((sparse @ sparse.T).toarray())
+    leading = [place for place in np.argsort(-squares)[:size] if squares[place] > 1e-6 * squares.max()]
+    back = left[:, leading] / np.sqrt(squares[leading])
+    return lambda more: (more @ sparse.T) @ back
 
 
 def _vectors(space: Space, examples: Examples) -> np.ndarray:

@@ -35,8 +35,9 @@ class Full:
     """Sequence tasks: positions of an answer, in training and in writing."""
     pooling: Literal["mean", "last", "first"] = "mean"
     """Which token's vector stands for the text: the mean of all attended, the last or the first of them."""
-    side: Literal["encoder", "decoder", "both"] = "encoder"
-    """Of an encoder-decoder, for classes: whose vectors are read (and so which weights train)."""
+    side: Literal["encoder", "decoder", "both"] = "both"
+    """Of an encoder-decoder, for classes: whose vectors are read, and so which weights train. The decoder is fed the
+    text itself, as Lewis et al. (2020, §3.1) do; both: the two vectors side by side."""
     standardise: bool = True
     """Give the head vectors of mean 0 and deviation 1, as measured on train before the first step."""
     warmup: float = 0.1

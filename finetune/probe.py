@@ -31,8 +31,8 @@ class Probe:
     """Positions of a text, special tokens included; longer texts are cut (and counted)."""
     pooling: Literal["mean", "last", "first"] = "mean"
     """Which token's vector stands for the text: the mean of all attended, the last or the first of them."""
-    side: Literal["encoder", "decoder", "both"] = "encoder"
-    """Of an encoder-decoder: whose vectors are read."""
+    side: Literal["encoder", "decoder", "both"] = "both"
+    """Of an encoder-decoder: whose vectors are read; the decoder is fed the text itself; both: side by side."""
     penalties: tuple[float, ...] = (0.001, 0.01, 0.1, 1.0, 10.0)
     """Values of scikit-learn's C (inverse strength of the penalty) from which dev chooses."""
 

@@ -235,7 +235,7 @@ class _Session:
         records = [r for r in durable.read_json_lines(self.run.out / "metrics.jsonl") if "held_out" in r]
         everything, inner = models.parameters(self.learner.model)
         found = records[-1]
-        below = self.unigram["tokens"] - found["held_out"]["tokens"]
+        below = min(self.unigram[name] - found["held_out"][name] for name in self.unigram if name != "order")
         durable.write_json(
             self.run.out / "summary.json",
             {

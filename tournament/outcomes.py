@@ -69,8 +69,15 @@ class Entry:
 
     @property
     def learned(self) -> bool:
-        """Whether the arm has learned more than how frequent its targets are."""
-        return self.below is not None and self.below >= LEARNED
+        """Whether the arm has learned more than how frequent its targets are, those it could not copy included."""
+        loss, unigram = self.hidden
+        hidden = loss is None or unigram is None or unigram - loss >= LEARNED
+        return self.below is not None and self.below >= LEARNED and hidden
+
+    @property
+    def hidden(self) -> tuple[float | None, float | None]:
+        """Held-out loss and unigram entropy of the hidden words alone, where they are not all that is asked."""
+        return self.mean("held_out", "hidden"), self.mean("unigram", "hidden")
 
 
 def _planned(arm: Record) -> Entry:

@@ -37,6 +37,9 @@ def _pretrained(entry: Entry) -> tuple[Cell, ...]:
     order = entry.mean("held_out", "accuracy/order")
     if order is not None:
         learned += f"; order {_score(order)} right"
+    hidden, mark = entry.hidden
+    if hidden is not None:
+        learned += f"; hidden words {_number(hidden, 3)} against {_number(mark, 3)}"
     if entry.failed:
         learned += f"; {len(entry.failed)} seeds failed"
     return (

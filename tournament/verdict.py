@@ -61,11 +61,11 @@ def learned(entries: Sequence[Entry]) -> list[str]:
 
 def _gap(entry: Entry) -> str:
     loss, unigram = entry.mean("held_out", "tokens"), entry.mean("unigram", "tokens")
-    return (
-        f"{entry.name} (no held-out loss)"
-        if None in (loss, unigram)
-        else f"{entry.name} ({loss:.2f} against {unigram:.2f})"
-    )
+    if loss is None or unigram is None:
+        return f"{entry.name} (no held-out loss)"
+    hidden, mark = entry.hidden
+    words = "" if hidden is None or mark is None else f"; on hidden words alone {hidden:.2f} against {mark:.2f}"
+    return f"{entry.name} ({loss:.2f} against {unigram:.2f}{words})"
 
 
 def short(met: Sequence[Meeting]) -> list[str]:

@@ -51,3 +51,16 @@ def test_controls_give_the_same_twice():
     for control in (constant, classical):
         first, second = control(toy()), control(toy())
         assert {**first, "seconds": 0} == {**second, "seconds": 0}
+
+
+def test_the_exact_svd_spans_what_truncated_svd_spans():
+    import numpy as np
+    from scipy.sparse import random as sparse_random
+    from sklearn.decomposition import TruncatedSVD
+
+    from finetune.controls import _svd
+
+    table = sparse_random(60, 200, density=0.1, format="csr", rng=3)
+    ours = _svd(table, 8, 0)(table)
+    theirs = TruncatedSVD(8, algorithm="arpack", random_state=0).fit_transform(table)
+    np.testing.assert_allclose(np.abs(ours), np.abs(theirs), atol=1e-8)
