@@ -27,9 +27,9 @@ EVALUATED = 64
 class Head(nn.Module):
     """A linear layer, from zero, on vectors brought to mean 0 and deviation 1.
 
-    Vectors of small pretrained models share one large direction, beside which the differences between texts are
-    small (their cosines are near 1). Measured once on the training texts, before the first step, mean and deviation
-    are constants of the head; without them a rate that suits the head is too high for the backbone.
+    The vectors of a model share one large direction, beside which the differences between texts are small. Measured
+    once on the training texts, before the first step, mean and deviation are constants of the head, for pretrained
+    and fresh weights alike; so the head learns as fast as a probe would, at a rate that the backbone survives.
     """
 
     mean: Tensor

@@ -93,6 +93,9 @@ class Plan:
     """Seeds of the pretraining: each arm is pretrained with each."""
     fine_seeds: tuple[int, ...] = (0,)
     """Seeds of the fine-tuning: each checkpoint learns each task with each, and so do fresh weights."""
+    paired: bool = False
+    """Whether the i-th pretraining seed meets the i-th fine-tuning seed only: a third of the work, and the spread
+    between runs is still that of both."""
     train: int | None = None
     """At most so many training examples of a task."""
     dev: int | None = None
@@ -121,6 +124,10 @@ def check(plan: Plan) -> Plan:
         values = getattr(plan, name)
         if not values or len(set(values)) < len(values):
             raise BadUsage(f"{name} = {list(values)}", "give at least one seed, each once")
+    if plan.paired and len(plan.seeds) != len(plan.fine_seeds):
+        raise BadUsage(
+            f"paired = true with {len(plan.seeds)} seeds and {len(plan.fine_seeds)} fine_seeds", "give as many of both"
+        )
     if not 0 < plan.held_out < 1:
         raise BadUsage(f"held_out = {plan.held_out}", "give a share between 0 and 1, such as 0.02")
     if not plan.arms:

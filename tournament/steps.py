@@ -90,8 +90,8 @@ def _fine(plan: Plan, trial: Trial, task: Step, way: Way) -> Iterator[Step]:
     seen: set[str] = set()
     able = [arm for arm in plan.arms if choices.fits(arm.objective, way.strategy, trial.task, trial.columns)]
     for arm in able:
-        for seed in plan.fine_seeds:
-            for pretraining in plan.seeds:
+        for place, seed in enumerate(plan.fine_seeds):
+            for pretraining in plan.seeds[place : place + 1] if plan.paired else plan.seeds:
                 labels = {
                     "name": arm.name,
                     "objective": arm.called,

@@ -121,6 +121,18 @@ def test_random_weights_meet_each_task_once_for_each_shape():
     assert {step.request["random_init"] for step in found if step.labels.get("arm") == "pretrained"} == {False}
 
 
+def test_paired_seeds_meet_only_their_like(tmp_path):
+    text = (
+        'tokens = 1000\ntasks = ["library"]\nstrategies = ["probe"]\nseeds = [3, 4]\nfine_seeds = [5, 6]\n'
+        'paired = true\n[[arms]]\nobjective = "next-token"\n'
+    )
+    names = {step.name for step in steps(read(tmp_path, text)) if step.kind == "finetune"}
+    made = {name.rsplit("/", 1)[1] for name in names if "random" not in name}
+    assert made == {"seed-3-5", "seed-4-6"}
+    with pytest.raises(BadUsage, match="as many of both"):
+        read(tmp_path, text.replace("[5, 6]", "[5]"))
+
+
 def test_a_probe_does_not_meet_a_task_that_asks_for_text():
     names = [step.name for step in steps(plans.read("full")) if "/summary/" in step.name]
     assert any("/full/" in name for name in names)
