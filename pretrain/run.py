@@ -12,7 +12,7 @@ from pathlib import Path
 from typing import Literal
 
 from foundation.refusal import BadUsage
-from objectives import Objective
+from objectives import OBJECTIVES, Objective
 from objectives.token_masking import TokenMasking
 
 MACHINE = frozenset({"out", "micro", "threads", "keep", "checkpoint_tokens", "allow_change", "dry_run"})
@@ -105,3 +105,10 @@ class Run:
             return self.steps
         tokens = corpus_tokens if self.tokens is None else self.tokens
         return max(1, math.ceil(tokens / (self.rows * self.block_tokens)))
+
+
+def name_of(run: Run) -> str:
+    """Return the name of the run's objective, as ``--objective`` takes it."""
+    return next(
+        (name for name, kind in OBJECTIVES.items() if kind is type(run.objective)), type(run.objective).__name__
+    )

@@ -16,20 +16,16 @@ from corpora.store import Corpus, embedded
 from foundation import durable, request
 from foundation.keys import number
 from foundation.refusal import BadData, BadUsage
-from objectives import OBJECTIVES
-from pretrain import checkpoint, evaluation, models, schedule, weights
-from pretrain.card import card
+from pretrain import checkpoint, models, weights
 from pretrain.families import FAMILIES, configure
 from pretrain.feed import Feed
-from pretrain.framing import tokenizer
 from pretrain.learner import Learner
-from pretrain.log import Log, Progress
+from pretrain.log import Progress
 from pretrain.loop import Steps, train
-from pretrain.run import DEFAULT_FAMILY, MACHINE, Run
+from pretrain.run import DEFAULT_FAMILY, MACHINE, Run, name_of
+from pretrain.session import Session
 
 _HELD_OUT = number(0, "held-out")
-NOT_LEARNED = 0.1
-"""A held-out loss that is not below the unigram entropy by this many nats counts as not learned."""
 
 
 def pretrain(run: Run, progress: Progress | None = None) -> Path:
@@ -40,7 +36,8 @@ def pretrain(run: Run, progress: Progress | None = None) -> Path:
         BadData: if the corpus has no text to train or to evaluate on.
         RunFailed: if a loss is not a finite number.
     """
-    torch.set_num_threads(run.threads or os.cpu_count() or 1)
+    together = int(os.environ.get("LOCAL_WORLD_SIZE", "1"))  # processes that torchrun has started on this machine
+    torch.set_num_threads(run.threads or max(1, (os.cpu_count() or 1) // together))
     transformers.utils.logging.disable_progress_bar()
     corpus = Corpus.open(run.corpus if run.corpus is not None else embedded())
     feed, held_out, steps = _feeds(run, corpus)
@@ -61,7 +58,7 @@ def pretrain(run: Run, progress: Progress | None = None) -> Path:
     wrapped, optimizer = accelerator.prepare(learner, optimizer)
     for group in optimizer.param_groups:
         group["lr"] = group["peak"]
-    session = _Session(run, family, corpus, held_out, steps, learner, optimizer, accelerator, progress, done)
+    session = Session(run, family, corpus, held_out, steps, learner, optimizer, accelerator, progress, done)
     cut = Steps(done.get("step", 0), steps, run.rows, run.micro or run.rows, run.objective.weights, run.clip, run.seed)
     try:
         train(wrapped, optimizer, accelerator, feed.at, session.share, cut, session.after)
@@ -106,13 +103,6 @@ def _frequencies(corpus: Corpus) -> torch.Tensor:
     tokens = corpus.part("train").tokens[:10_000_000]
     counts = np.bincount(tokens, minlength=corpus.vocabulary.size) + 0.1
     return torch.from_numpy(counts / counts.sum()).float()
-
-
-def name_of(run: Run) -> str:
-    """Return the name of the run's objective, as ``--objective`` takes it."""
-    return next(
-        (name for name, kind in OBJECTIVES.items() if kind is type(run.objective)), type(run.objective).__name__
-    )
 
 
 def _accelerator(run: Run) -> Accelerator:
@@ -179,88 +169,3 @@ def _summary(run: Run, family: str, model: Any, steps: int, corpus: Corpus) -> s
         f" {steps * run.rows * block / len(corpus.part('train')):.2f} passes over {len(corpus.part('train')):,}"
         f" · peak rate {run.rate or FAMILIES[family].rate:g} · {torch.get_num_threads()} threads"
     )
-
-
-class _Session:
-    """What happens between the steps of one run: the log, evaluations, checkpoints, the summary."""
-
-    def __init__(
-        self,
-        run: Run,
-        family: str,
-        corpus: Corpus,
-        held_out: Feed,
-        steps: int,
-        learner: Learner,
-        optimizer: Any,
-        accelerator: Accelerator,
-        progress: Progress | None,
-        done: dict[str, Any],
-    ) -> None:
-        self.run, self.family, self.corpus, self.held_out = run, family, corpus, held_out
-        self.steps, self.learner, self.optimizer, self.accelerator = steps, learner, optimizer, accelerator
-        self.per_step = run.rows * run.block_tokens
-        self.log = Log(run.out, steps, self.per_step, done, progress, accelerator.is_main_process)
-        self.unigram = evaluation.unigram(held_out, run.eval_tokens) if accelerator.is_main_process else {}
-        self.evaluate_at = {round(steps * (i + 1) / run.evaluations) for i in range(run.evaluations)}
-        every = run.checkpoint_tokens and max(1, run.checkpoint_tokens // self.per_step)
-        self.save_at = {steps, *(range(every, steps, every) if every else ())}
-
-    def share(self, step: int) -> float:
-        """Return the share of the peak rate at a step."""
-        return schedule.share(step, self.steps, self.run.warmup, self.run.decay)
-
-    def after(self, done: int, losses: dict[str, float]) -> None:
-        """Log a finished step; evaluate and save where it is due."""
-        if not self.accelerator.is_main_process:
-            return
-        self.log.step(done, losses, self.optimizer.param_groups[0]["lr"])
-        if done in self.evaluate_at:
-            found = evaluation.evaluate(self.learner, self.held_out, self.run.eval_tokens, self.accelerator.device)
-            self.log.record(done, {"held_out": found, "unigram": self.unigram})
-        if done in self.save_at:
-            self._save(done)
-
-    def _save(self, done: int) -> None:
-        model, frame = self.learner.model, self.run.objective.frame
-        positions = getattr(model.config, "max_position_embeddings", None)
-        types = bool(getattr(model.config, "type_vocab_size", 0))
-        framed = tokenizer(self.corpus.folder, self.corpus.vocabulary, frame, positions, types)
-        state = {"step": done, "tokens": done * self.per_step, "seconds": self.log.seconds}
-        text = card(name_of(self.run), self.family, self.corpus, request.to_dict(self.run), state)
-        checkpoint.save(self.run.out, done, model, framed, text, self.optimizer, state, self.run.keep)
-
-    def summarise(self, last: Path) -> None:
-        """Write summary.json from the last evaluation."""
-        records = [r for r in durable.read_json_lines(self.run.out / "metrics.jsonl") if "held_out" in r]
-        everything, inner = models.parameters(self.learner.model)
-        found = records[-1]
-        below = min(self.unigram[name] - found["held_out"][name] for name in self.unigram if name != "order")
-        durable.write_json(
-            self.run.out / "summary.json",
-            {
-                "objective": name_of(self.run),
-                "family": self.family,
-                "size": self.run.size,
-                "parameters": everything,
-                "non_embedding": inner,
-                "checkpoint": last.name,
-                **{key: found[key] for key in ("step", "tokens", "seconds", "held_out", "unigram")},
-                "tokens_per_second": found["tokens"] / found["seconds"],
-                "learned": below >= NOT_LEARNED,
-            },
-        )
-
-    def verdict(self) -> str:
-        """Return the last line of the command: what was learned, and where it lies."""
-        told = json.loads((self.run.out / "summary.json").read_text(encoding="utf-8"))
-        loss, mark = told["held_out"]["tokens"], told["unigram"]["tokens"]
-        hidden = told["held_out"].get("hidden")
-        copied = "" if hidden is None else f"; on hidden words alone {hidden:.3f} ({told['unigram']['hidden']:.3f})"
-        order = f", order accuracy {told['held_out']['accuracy/order']:.3f}" if "order" in told["held_out"] else ""
-        state = "" if told["learned"] else " — not learned in this budget"
-        return (
-            f"held-out loss {loss:.3f} nats per target (unigram entropy {mark:.3f}){copied}{order}{state}\n"
-            f"{self.run.out}/{told['checkpoint']} · next: finetune --checkpoint {self.run.out} --task library"
-            f" --strategy full --out DIR"
-        )

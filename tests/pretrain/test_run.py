@@ -18,6 +18,7 @@ from foundation.command import main as command
 from foundation.refusal import BadCheckpoint
 from pretrain import checkpoint
 from pretrain.__main__ import VERBS
+from pretrain.session import Session
 
 COMMON = ["--block", "32", "--rows", "6", "--eval-tokens", "640", "--evaluations", "2", "--threads", "1"]
 
@@ -58,18 +59,16 @@ def test_an_interrupted_run_ends_with_the_same_bits(objective, family, corpus_fo
         "576",
     ]
     assert pretrain(corpus_folder, tmp_path / "whole", *flags) == 0
-    from pretrain import start
-
-    ordinary = start._Session.after
+    ordinary = Session.after
 
     def dies(session, done, losses):
         if done == 5:
             raise KeyboardInterrupt
         ordinary(session, done, losses)
 
-    monkeypatch.setattr(start._Session, "after", dies)
+    monkeypatch.setattr(Session, "after", dies)
     assert pretrain(corpus_folder, tmp_path / "cut", *flags) == 130
-    monkeypatch.setattr(start._Session, "after", ordinary)
+    monkeypatch.setattr(Session, "after", ordinary)
     assert checkpoint.resolve(tmp_path / "cut").name == "step-00000003"
     assert pretrain(corpus_folder, tmp_path / "cut", *flags) == 0
     whole, cut = weights(tmp_path / "whole"), weights(tmp_path / "cut")
