@@ -83,7 +83,7 @@ def test_logits_are_computed_only_where_they_are_asked(objective, family, corpus
     assert logits["tokens"].shape == (asked, corpus.vocabulary.size)
 
 
-@pytest.mark.parametrize("size", ["tiny", "mini"])
+@pytest.mark.parametrize("size", ["tiny", "mini", "small", "base"])
 def test_families_are_matched_outside_the_embeddings(size, corpus):
     counted = {}
     for objective, family in PAIRS:
