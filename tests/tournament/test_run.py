@@ -139,7 +139,8 @@ def soon_gone(group: int) -> bool:
 
 
 INTERRUPTED = """
-import sys
+import signal, sys
+signal.signal(signal.SIGINT, signal.default_int_handler)  # a shell's background job begins deaf to it
 sys.path[:0] = {path!r}
 from pathlib import Path
 from tournament import run
