@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from foundation.command import Verb
 from foundation.command import main as command
@@ -17,9 +18,9 @@ VERBS = {
 }
 
 
-def main() -> int:
-    """Run the command; return its exit code."""
-    return command("objectives", VERBS)
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
+    return command("objectives", VERBS, argv)
 
 
 if __name__ == "__main__":

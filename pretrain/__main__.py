@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import sys
+from collections.abc import Sequence
 
 from foundation.command import Verb
 from foundation.command import main as command
@@ -18,10 +19,10 @@ VERBS = {
 }
 
 
-def main() -> int:
-    """Run the command; return its exit code."""
+def main(argv: Sequence[str] | None = None) -> int:
+    """Run the command and return its exit code."""
     keep_pages()
-    return command("pretrain", VERBS)
+    return command("pretrain", VERBS, argv)
 
 
 if __name__ == "__main__":

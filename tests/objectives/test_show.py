@@ -1,7 +1,6 @@
 from __future__ import annotations
 
-from foundation.command import main as command
-from objectives.__main__ import VERBS
+from objectives.__main__ import main
 
 BOX = [
     "show",
@@ -15,7 +14,7 @@ BOX = [
 
 
 def run(argv: list[str]) -> int:
-    return command("objectives", VERBS, argv)
+    return main(argv)
 
 
 def test_the_lecture_s_sentence_is_asked_exactly_so(capsys):

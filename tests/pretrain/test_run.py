@@ -14,17 +14,16 @@ import torch
 from safetensors.torch import load_file
 
 from foundation import durable
-from foundation.command import main as command
 from foundation.refusal import BadCheckpoint
 from pretrain import checkpoint
-from pretrain.__main__ import VERBS
+from pretrain.__main__ import main
 from pretrain.session import Session
 
 COMMON = ["--block", "32", "--rows", "6", "--eval-tokens", "640", "--evaluations", "2", "--threads", "1"]
 
 
 def pretrain(corpus: Path, out: Path, *flags: str) -> int:
-    return command("pretrain", VERBS, ["--corpus", str(corpus), "--out", str(out), *COMMON, *flags])
+    return main(["--corpus", str(corpus), "--out", str(out), *COMMON, *flags])
 
 
 def weights(run: Path) -> dict[str, torch.Tensor]:
@@ -111,7 +110,7 @@ def test_two_processes_are_one(precision, corpus_folder, tmp_path):
         launch, capture_output=True, text=True, env={**os.environ, "OMP_NUM_THREADS": "1"}, check=False
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    assert command("pretrain", VERBS, ["--out", str(tmp_path / "one"), *flags]) == 0
+    assert main(["--out", str(tmp_path / "one"), *flags]) == 0
     if precision == "fp64":
         one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
         assert max((one[n] - two[n]).abs().max().item() for n in one) < 1e-9
