@@ -15,7 +15,7 @@ from foundation.refusal import BadUsage
 from objectives import OBJECTIVES, Objective
 from objectives.token_masking import TokenMasking
 
-MACHINE = frozenset({"out", "micro", "threads", "keep", "checkpoint_tokens", "allow_change", "dry_run"})
+MACHINE = frozenset({"out", "corpus", "micro", "threads", "keep", "checkpoint_tokens", "allow_change", "dry_run"})
 DEFAULT_FAMILY = {"encoder": "bert", "decoder": "gpt2", "encoder-decoder": "t5"}
 
 
@@ -31,6 +31,8 @@ class Run:
     """tiny (2 layers of width 128), mini (4 × 256), small (4 × 512) or base (12 × 768)."""
     corpus: Path | None = None
     """A folder made by `corpora build`; without it the embedded corpus is built and cached."""
+    fingerprint: str | None = None
+    """Refuse a corpus with another fingerprint; run.json records the one that was read."""
     out: Path
     """The folder of the run."""
     block: int = 128

@@ -40,6 +40,10 @@ def pretrain(run: Run, progress: Progress | None = None) -> Path:
     torch.set_num_threads(run.threads or max(1, (os.cpu_count() or 1) // together))
     transformers.utils.logging.disable_progress_bar()
     corpus = Corpus.open(run.corpus if run.corpus is not None else embedded())
+    if run.fingerprint not in (None, corpus.fingerprint):
+        raise BadData(
+            f"{corpus.folder} has the fingerprint {corpus.fingerprint}, not {run.fingerprint}", "give --corpus"
+        )
     feed, held_out, steps = _feeds(run, corpus)
     family = run.family or DEFAULT_FAMILY[run.objective.shape]
     model = _model(run, family, corpus)
@@ -139,7 +143,7 @@ def _claim(run: Run, corpus: Corpus, main: bool) -> Path | None:
     Raises:
         BadUsage: if a field that decides what is done differs, unless --allow-change names it.
     """
-    asked = request.to_dict(run) | {"corpus": corpus.fingerprint}
+    asked = request.to_dict(run) | {"corpus": str(corpus.folder.absolute()), "fingerprint": corpus.fingerprint}
     path = run.out / "run.json"
     if path.is_file():
         old = json.loads(path.read_text(encoding="utf-8"))

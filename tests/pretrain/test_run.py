@@ -129,6 +129,17 @@ def test_another_request_into_the_same_folder_is_refused(corpus_folder, tmp_path
     assert pretrain(corpus_folder, tmp_path / "run", "--steps", "2", "--rate", "0.5") == 2
     assert "rate: None there, 0.5 asked" in capsys.readouterr().err
     assert pretrain(corpus_folder, tmp_path / "run", "--steps", "2", "--micro", "2") == 0
+    assert pretrain(corpus_folder, tmp_path / "run", "--steps", "2", "--rate", "0.5", "--allow-change", "rate") == 0
+
+
+def test_a_run_is_repeated_from_its_own_record(corpus_folder, tmp_path, capsys):
+    assert pretrain(corpus_folder, tmp_path / "one", "--steps", "2", "--objective", "next-token") == 0
+    record = str(tmp_path / "one" / "run.json")
+    assert main(["--config", record, "--out", str(tmp_path / "two")]) == 0
+    one, two = weights(tmp_path / "one"), weights(tmp_path / "two")
+    assert all(torch.equal(one[name], two[name]) for name in one)
+    assert main(["--config", record, "--out", str(tmp_path / "three"), "--fingerprint", "another"]) == 3
+    assert "not another" in capsys.readouterr().err
 
 
 def test_a_damaged_checkpoint_is_skipped_for_the_one_before(corpus_folder, tmp_path, capsys):
