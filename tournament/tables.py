@@ -38,8 +38,8 @@ def _pretrained(entry: Entry) -> tuple[Cell, ...]:
     if order is not None:
         learned += f"; order {_score(order)} right"
     hidden, mark = entry.hidden
-    if hidden is not None:
-        learned += f"; hidden words {_number(hidden, 3)} against {_number(mark, 3)}"
+    if hidden is not None and mark is not None:
+        learned += f"; hidden words {hidden:.3f} against {mark:.3f}"
     if entry.failed:
         learned += f"; {len(entry.failed)} seeds failed"
     return (
