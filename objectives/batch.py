@@ -33,11 +33,6 @@ class Batch:
     looks at it: words that can be copied from the input say little of what was learned."""
 
     @property
-    def rows(self) -> int:
-        """The number of rows."""
-        return len(self.inputs["input_ids"])
-
-    @property
     def lengths(self) -> NDArray[np.int64]:
         """The positions of each row that are not padding ``[rows]``."""
         ids = self.inputs["input_ids"]

@@ -7,6 +7,7 @@ dataclass is its own configuration: its numbers are the flags of the command and
 
 from __future__ import annotations
 
+from abc import ABC, abstractmethod
 from dataclasses import dataclass
 from typing import ClassVar, Literal
 
@@ -37,7 +38,7 @@ class Frame:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Objective:
+class Objective(ABC):
     """The protocol of all objectives; a subclass adds its numbers and says how rows become batches."""
 
     shape: ClassVar[Shape]
@@ -49,9 +50,9 @@ class Objective:
     frame: ClassVar[Frame]
     """How it frames a text; fine-tuning frames texts alike."""
 
+    @abstractmethod
     def positions(self, block: int) -> int:
         """Return the model positions of an example of `block` corpus tokens without special tokens inside."""
-        raise NotImplementedError
 
     def reach(self, block: int) -> int:
         """Return the most positions that either side of an example of `block` corpus tokens can take."""
@@ -70,17 +71,17 @@ class Objective:
             raise BadUsage(f"--length {length} holds no example", f"the least is {self.positions(1)}")
         return block
 
+    @abstractmethod
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return what the rows of `blocks` ask and answer; row i depends on nothing but row i."""
-        raise NotImplementedError
 
+    @abstractmethod
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the corpus tokens of each row, read from the inputs and targets alone: nothing is lost."""
-        raise NotImplementedError
 
+    @abstractmethod
     def pose(self, ids: Ids, noise: Bool[np.ndarray, " tokens"], vocabulary: Vocabulary) -> tuple[Ids, Ids]:
         """Return, unframed, what is asked and answered of one row when exactly the tokens in `noise` are hit."""
-        raise NotImplementedError
 
     def check(self, vocabulary: Vocabulary, block: int) -> None:
         """Refuse a vocabulary or a block that this objective cannot work with.
