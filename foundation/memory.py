@@ -1,6 +1,6 @@
 """Keep the pages that large arrays have had: glibc gives every array above 128 KiB back and faults it in again.
 
-A training step frees and allocates the same arrays each time; on a CPU the page faults cost up to a third of it.
+A training step frees and allocates the same arrays each time; on a CPU the page faults are a good part of it.
 Called by commands, never at import, and only where glibc is.
 """
 

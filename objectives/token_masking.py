@@ -7,7 +7,8 @@
 
 Every hidden word keeps its place, so the model is told how many are hidden. In training 80 % of the hit tokens
 become ``<mask>``, 10 % a random word and 10 % stay, all of them asked. The number of hit tokens is exact in each
-row, as in the original and unlike an independent draw, which leaves 27 % of ten-token rows without any target.
+row, as in the original and unlike an independent draw, which leaves a row of eight words without any target
+in 0.85⁸ = 27 % of cases.
 """
 
 from __future__ import annotations

@@ -13,10 +13,11 @@ from typing import Literal
 
 from foundation.refusal import BadUsage
 from objectives import OBJECTIVES, Objective
+from objectives.text_infilling import TextInfilling
 from objectives.token_masking import TokenMasking
 
 MACHINE = frozenset({"out", "corpus", "micro", "threads", "keep", "checkpoint_tokens", "allow_change", "dry_run"})
-DEFAULT_FAMILY = {"encoder": "bert", "decoder": "gpt2", "encoder-decoder": "t5"}
+_FAMILIES = {"encoder": "bert", "decoder": "gpt2", "encoder-decoder": "t5"}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -26,7 +27,7 @@ class Run:
     objective: Objective = field(default=TokenMasking(), metadata={"choices": "objectives:OBJECTIVES"})
     """What the model is asked."""
     family: str = ""
-    """bert, modernbert, gpt2, t5, bart or mbart; by default bert, gpt2 or t5, as the shape of the objective is."""
+    """bert, modernbert, gpt2, t5, bart or mbart; by default the one that the objective comes from."""
     size: str = "tiny"
     """tiny (2 layers of width 128), mini (4 × 256), small (4 × 512) or base (12 × 768)."""
     corpus: Path | None = None
@@ -107,6 +108,11 @@ class Run:
             return self.steps
         tokens = corpus_tokens if self.tokens is None else self.tokens
         return max(1, math.ceil(tokens / (self.rows * self.block_tokens)))
+
+
+def default_family(objective: Objective) -> str:
+    """Return the family that an objective comes from; for a user's own one, the first that has its shape."""
+    return "bart" if isinstance(objective, TextInfilling) else _FAMILIES[objective.shape]
 
 
 def name_of(run: Run) -> str:

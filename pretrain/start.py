@@ -22,7 +22,7 @@ from pretrain.feed import Feed
 from pretrain.learner import Learner
 from pretrain.log import Progress
 from pretrain.loop import Steps, train
-from pretrain.run import DEFAULT_FAMILY, MACHINE, Run, name_of
+from pretrain.run import MACHINE, Run, default_family, name_of
 from pretrain.session import Session
 
 _HELD_OUT = number(0, "held-out")
@@ -45,7 +45,7 @@ def pretrain(run: Run, progress: Progress | None = None) -> Path:
             f"{corpus.folder} has the fingerprint {corpus.fingerprint}, not {run.fingerprint}", "give --corpus"
         )
     feed, held_out, steps = _feeds(run, corpus)
-    family = run.family or DEFAULT_FAMILY[run.objective.shape]
+    family = run.family or default_family(run.objective)
     model = _model(run, family, corpus)
     accelerator = _accelerator(run)
     main = accelerator.is_main_process
@@ -71,7 +71,7 @@ def pretrain(run: Run, progress: Progress | None = None) -> Path:
     accelerator.wait_for_everyone()
     last, _ = checkpoint.newest(run.out)
     assert last is not None
-    if main and not (run.out / "summary.json").is_file():
+    if main and (cut.first < steps or not (run.out / "summary.json").is_file()):
         session.summarise(last)
     if main and progress is None:
         print(session.verdict(), flush=True)

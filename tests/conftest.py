@@ -9,4 +9,4 @@ os.environ.setdefault("TOKENIZERS_PARALLELISM", "false")
 
 from jaxtyping import install_import_hook
 
-_HOOK = install_import_hook(["foundation.keys", "corpora.blocks", "objectives"], "beartype.beartype")
+_HOOK = install_import_hook(["foundation.keys", "corpora", "objectives"], "beartype.beartype")

@@ -17,9 +17,9 @@ BY_PLAN = frozenset({"objective", "family", "size", "corpus", "out", "block", "t
 
 def default_family(objective: Any) -> str:
     """Return the family that pretrain takes for an objective if none is named."""
-    from pretrain.run import DEFAULT_FAMILY
+    from pretrain import run
 
-    return DEFAULT_FAMILY[objective.shape]
+    return run.default_family(objective)
 
 
 def check_arm(objective: Any, family: str, size: str, recipe: Values, block: int) -> None:

@@ -80,22 +80,45 @@ def test_special_tokens_are_never_hidden_nor_drawn(objective, vocabulary):
     assert is_innocent(objective, vocabulary)
 
 
-@pytest.mark.parametrize("objective", ALL)
-def test_every_row_with_text_has_a_target_and_blocks_are_not_written_to(objective, vocabulary):
+def asks_everyone(objective, vocabulary) -> bool:
+    """Every row with an ordinary token has a target, so that no batch of text has a loss over nothing."""
     whole = blocks(vocabulary, 60, 20, ragged=True, seed=9)
-    copy = whole.ids.copy()
     targets = objective.collate(whole, vocabulary).targets["tokens"]
     ordinary = (vocabulary.ordinary[whole.ids] & (np.arange(20) < whole.lengths[:, None])).any(axis=1)
-    assert ((targets != IGNORED).any(axis=1) | ~ordinary).all()
-    assert (whole.ids == copy).all()
+    return bool(((targets != IGNORED).any(axis=1) | ~ordinary).all())
+
+
+def leaves_its_input_alone(objective, vocabulary) -> bool:
+    whole = blocks(vocabulary, 60, 20, ragged=True, seed=9)
+    copies = [array.copy() for array in vars(whole).values()]
+    objective.collate(whole, vocabulary)
+    return all((array == copy).all() for array, copy in zip(vars(whole).values(), copies, strict=True))
+
+
+def follows_its_key(objective, vocabulary) -> bool:
+    one, other = blocks(vocabulary, 8, 64, seed=1), blocks(vocabulary, 8, 64, seed=1)
+    object.__setattr__(other, "keys", other.keys + np.uint64(1))
+    return trimmed(objective.collate(one, vocabulary), 0) != trimmed(objective.collate(other, vocabulary), 0)
+
+
+def fits_its_positions(objective, vocabulary) -> bool:
+    inputs = objective.collate(blocks(vocabulary, 200, 64, seed=3), vocabulary).inputs
+    return max(array.shape[1] for array in inputs.values()) <= objective.reach(64)
+
+
+@pytest.mark.parametrize("objective", ALL)
+def test_every_row_with_text_has_a_target(objective, vocabulary):
+    assert asks_everyone(objective, vocabulary)
+
+
+@pytest.mark.parametrize("objective", ALL)
+def test_blocks_are_not_written_to(objective, vocabulary):
+    assert leaves_its_input_alone(objective, vocabulary)
 
 
 @pytest.mark.parametrize("objective", NOISY)
 def test_other_keys_give_other_noise(objective, vocabulary):
-    one, other = blocks(vocabulary, 8, 64, seed=1), blocks(vocabulary, 8, 64, seed=1)
-    object.__setattr__(other, "keys", other.keys + np.uint64(1))
-    first, second = objective.collate(one, vocabulary), objective.collate(other, vocabulary)
-    assert trimmed(first, 0) != trimmed(second, 0)
+    assert follows_its_key(objective, vocabulary)
 
 
 @pytest.mark.parametrize("objective", ALL)
@@ -103,8 +126,7 @@ def test_the_span_fills_the_length_and_positions_bound_the_inputs(objective, voc
     for length in range(8, 200, 7):
         block = objective.span(length)
         assert objective.positions(block) <= length < objective.positions(block + 1)
-    inputs = objective.collate(blocks(vocabulary, 200, 64, seed=3), vocabulary).inputs
-    assert max(array.shape[1] for array in inputs.values()) <= objective.reach(64)
+    assert fits_its_positions(objective, vocabulary)
 
 
 DIGESTS = {
@@ -163,7 +185,44 @@ class Guilty(TextInfilling):
         )
 
 
+class Silent(TokenMasking):
+    """Broken: short rows are asked nothing."""
+
+    def collate(self, blocks, vocabulary):
+        batch = super().collate(blocks, vocabulary)
+        batch.targets["tokens"][blocks.lengths < 7] = IGNORED
+        return batch
+
+
+class Scribbling(TokenMasking):
+    """Broken: the masks are written into the block itself."""
+
+    def collate(self, blocks, vocabulary):
+        blocks.ids[:, 0] = vocabulary.mask
+        return super().collate(blocks, vocabulary)
+
+
+class Deaf(TokenMasking):
+    """Broken: the noise of every row is the same."""
+
+    def collate(self, blocks, vocabulary):
+        keys = np.zeros_like(blocks.keys)
+        same = type(blocks)(blocks.ids, blocks.lengths, blocks.sentences, blocks.documents, keys)
+        return super().collate(same, vocabulary)
+
+
+class Sprawling(SpanCorruption):
+    """Broken: it promises the length of a block without ends of documents, where no span is cut in two."""
+
+    def reach(self, block):
+        return self.positions(block)
+
+
 def test_the_laws_catch_broken_objectives(vocabulary):
+    assert not asks_everyone(Silent(), vocabulary)
+    assert not leaves_its_input_alone(Scribbling(), vocabulary)
+    assert not follows_its_key(Deaf(), vocabulary)
+    assert not fits_its_positions(Sprawling(), vocabulary)
     assert not is_pure(Impure(), vocabulary)
     assert not restores(Lossy(), vocabulary)
     assert not is_innocent(Guilty(), vocabulary)

@@ -132,6 +132,22 @@ def test_another_request_into_the_same_folder_is_refused(corpus_folder, tmp_path
     assert pretrain(corpus_folder, tmp_path / "run", "--steps", "2", "--rate", "0.5", "--allow-change", "rate") == 0
 
 
+def test_a_run_that_is_made_longer_goes_on_and_says_so(corpus_folder, tmp_path):
+    flags = ["--decay", "constant", "--evaluations", "1"]
+    assert pretrain(corpus_folder, tmp_path / "run", "--steps", "2", *flags) == 0
+    assert pretrain(corpus_folder, tmp_path / "run", "--steps", "4", "--allow-change", "steps", *flags) == 0
+    told = json.loads((tmp_path / "run" / "summary.json").read_text())
+    assert (told["step"], told["checkpoint"]) == (4, "step-00000004")
+
+
+@pytest.mark.parametrize(
+    ("objective", "family"), [("text-infilling", "bart"), ("span-corruption", "t5"), ("sentence-order", "bert")]
+)
+def test_an_objective_takes_the_family_that_it_comes_from(objective, family, corpus_folder, tmp_path, capsys):
+    assert pretrain(corpus_folder, tmp_path / "run", "--objective", objective, "--steps", "1", "--dry-run") == 0
+    assert f"({family}, tiny)" in capsys.readouterr().out
+
+
 def test_a_run_is_repeated_from_its_own_record(corpus_folder, tmp_path, capsys):
     assert pretrain(corpus_folder, tmp_path / "one", "--steps", "2", "--objective", "next-token") == 0
     record = str(tmp_path / "one" / "run.json")
