@@ -36,6 +36,7 @@ table { border-collapse: collapse; font-size: 0.9rem; font-variant-numeric: tabu
 caption { text-align: left; padding-bottom: 0.4rem; }
 th, td { padding: 0.35rem 0.6rem; text-align: left; vertical-align: top; border-bottom: 1px solid var(--line); }
 td.number, td:first-child { white-space: nowrap; }
+td:last-child:not(.number) { min-width: 10rem; } /* words in a wide table must not become a column of single ones */
 th { border-bottom: 2px solid var(--line); font-weight: 600; vertical-align: bottom; white-space: nowrap; }
 td.number, th.number { text-align: right; }
 tbody tr:hover { background: var(--tint); }
