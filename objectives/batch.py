@@ -20,7 +20,14 @@ class Batch:
     """
 
     inputs: dict[str, NDArray[np.int64]]
-    """Arrays ``[rows, positions]`` under the names of transformers' forward: input_ids, decoder_input_ids, …"""
+    """Arrays ``[rows, positions]`` under the names of transformers' forward: input_ids, decoder_input_ids, …
+
+    Attention beyond padding and the architecture's own comes as data under three more names:
+    ``segment`` ``[rows, positions]``, the number of the document that each position belongs to (−1 at padding),
+    where only positions of one document see each other; ``decoder_segment``, the same of the decoder's positions;
+    ``prefix`` ``[rows]``, for decoders: the positions at the start of a row that all see each other, the others
+    seeing what stands before them (0 is a causal row, the row's length a bidirectional one).
+    """
     targets: dict[str, NDArray[np.int64]]
     """By role: "tokens" ``[rows, positions]``, "order" ``[rows]``; IGNORED where nothing is asked."""
 

@@ -49,6 +49,11 @@ class Objective(ABC):
     """What it needs from a vocabulary: ``mask``, ``sentinels``, ``cls`` …"""
     frame: ClassVar[Frame]
     """How it frames a text; fine-tuning frames texts alike."""
+    strangers: ClassVar[bool] = False
+    """Whether each row needs a block from elsewhere beside it (``Blocks.others``)."""
+
+    isolated: bool = False
+    """Hide the documents of a block from each other."""
 
     @abstractmethod
     def positions(self, block: int) -> int:

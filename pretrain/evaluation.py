@@ -14,7 +14,7 @@ import numpy as np
 import torch
 
 from objectives import IGNORED, Batch
-from pretrain.feed import Feed
+from objectives.feed import Feed
 from pretrain.loop import to_device
 
 _ROWS = 64

@@ -12,7 +12,7 @@ from corpora.store import Corpus
 from foundation import durable, request
 from pretrain import checkpoint, evaluation, models, schedule
 from pretrain.card import card
-from pretrain.feed import Feed
+from objectives.feed import Feed
 from pretrain.framing import tokenizer
 from pretrain.learner import Learner
 from pretrain.log import Log, Progress

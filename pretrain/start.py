@@ -18,7 +18,7 @@ from foundation.keys import number
 from foundation.refusal import BadData, BadUsage
 from pretrain import checkpoint, models, weights
 from pretrain.families import FAMILIES, configure
-from pretrain.feed import Feed
+from objectives.feed import Feed
 from pretrain.learner import Learner
 from pretrain.log import Progress
 from pretrain.loop import Steps, train
@@ -86,8 +86,9 @@ def _feeds(run: Run, corpus: Corpus) -> tuple[Feed, Feed, int]:
         raise BadData(f"{corpus.folder} has no text to train on", "build it from more text")
     if len(held_out) == 0:
         raise BadData(f"{corpus.folder} has no held-out text", "build it with a larger --held-out")
-    feed = Feed(train_part, corpus.vocabulary, run.objective, block, run.seed)
-    return feed, Feed(held_out, corpus.vocabulary, run.objective, block, _HELD_OUT), run.steps_for(len(train_part))
+    steps = run.steps_for(len(train_part))
+    feed = Feed(train_part, corpus.vocabulary, run.objective, block, run.seed, steps * run.rows)
+    return feed, Feed(held_out, corpus.vocabulary, run.objective, block, _HELD_OUT), steps
 
 
 def _model(run: Run, family: str, corpus: Corpus) -> Any:

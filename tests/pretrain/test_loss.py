@@ -10,7 +10,7 @@ from accelerate import Accelerator
 from objectives import IGNORED, OBJECTIVES
 from pretrain import models
 from pretrain.families import FAMILIES, class_name, configure
-from pretrain.feed import Feed
+from objectives.feed import Feed
 from pretrain.learner import Learner
 from pretrain.loop import Steps, _backward, to_device
 

@@ -12,9 +12,10 @@ import numpy as np
 from jaxtyping import Int
 
 from corpora import blocks
+from corpora.blocks import Blocks
 from corpora.store import Part
 from corpora.vocabulary import Vocabulary
-from foundation.keys import fold, order
+from foundation.keys import below, bits, fold, order
 from objectives import Batch, Objective
 
 
@@ -27,6 +28,8 @@ class Feed:
     objective: Objective
     block: int
     seed: int
+    total: int | None = None
+    """Examples of the whole run, by which schedules of noise go; without it every row is read as at the run's end."""
 
     @property
     def blocks(self) -> int:
@@ -44,6 +47,12 @@ class Feed:
 
     def at(self, positions: Int[np.ndarray, " rows"]) -> Batch:
         """Return the batch of the examples at `positions`."""
+        return self.objective.collate(self.read(positions), self.vocabulary)
+
+    def read(self, positions: Int[np.ndarray, " rows"]) -> Blocks:
+        """Return the blocks behind the examples at `positions`, as the objective is given them."""
         keys = fold(self.seed, "noise", positions)
-        found = blocks.gather(self.part, self.block, self.indices(positions), keys, self.vocabulary.pad or 0)
-        return self.objective.collate(found, self.vocabulary)
+        progress = np.minimum(positions / self.total, 1.0) if self.total else np.ones(len(positions))
+        others = below(self.blocks, bits(fold(keys, "others"), 1)[:, 0]) if self.objective.strangers else None
+        pad = self.vocabulary.pad or 0
+        return blocks.gather(self.part, self.block, self.indices(positions), keys, pad, progress, others)
