@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 from collections.abc import Iterable, Iterator, Sequence
+from functools import cached_property
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Bool, Int64, Integer
-from tokenizers import Tokenizer, decoders, models, pre_tokenizers, trainers
+from jaxtyping import Bool, Int64, Integer, UInt16
+from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 
+from corpora import words
 from foundation.refusal import BadData, BadUsage
 
 SENTINELS = 256
@@ -50,6 +53,15 @@ _ROLES: dict[str, tuple[str, ...]] = {
     "mask": ("<mask>", "[MASK]"),
     "sep": ("<sep>", "[SEP]"),
     "cls": ("<cls>", "[CLS]"),
+}
+# Roles that configurations do not know, by the names that known tokenizers give to them.
+_MARKS: dict[str, tuple[str, ...]] = {
+    "fim_prefix": ("<fim_prefix>", "<|fim_prefix|>", "<fim-prefix>"),
+    "fim_suffix": ("<fim_suffix>", "<|fim_suffix|>", "<fim-suffix>"),
+    "fim_middle": ("<fim_middle>", "<|fim_middle|>", "<fim-middle>"),
+    "nlu": ("<nlu>", "[NLU]"),
+    "nlg": ("<nlg>", "[NLG]"),
+    "s2s": ("<s2s>", "[S2S]"),
 }
 
 
@@ -100,7 +112,8 @@ class Vocabulary:
     ``ordinary[id]`` says that the piece is no special token; ``draw`` lists those ids (random replacements come
     from it). ``word_start[id]`` says that a word can begin only here by the piece's own look: it opens with
     white space ("Ġ…", "▁…"), is no "##…", or is special. In running text a word also begins after a special
-    token and after a new line, which the piece alone cannot show. ``sentinels`` are in the order of their names
+    token, after a new line, and where letters, digits and other marks meet, which the piece alone cannot show:
+    ``word_starts`` tells these too. ``sentinels`` are in the order of their names
     (``<extra_id_0>`` first), whatever their ids. A role that the tokenizer does not have is None.
     """
 
@@ -111,6 +124,12 @@ class Vocabulary:
     mask: int | None
     sep: int | None
     cls: int | None
+    fim_prefix: int | None
+    fim_suffix: int | None
+    fim_middle: int | None
+    nlu: int | None
+    nlg: int | None
+    s2s: int | None
 
     def __init__(self, tokenizer: Tokenizer, names: dict[str, str], folder: Path | None = None) -> None:
         content = tokenizer.to_str()
@@ -122,21 +141,28 @@ class Vocabulary:
         self.sha256 = hashlib.sha256(content.encode()).hexdigest()
         ids = self.tokenizer.get_vocab(with_added_tokens=True)
         self.size = max(ids.values()) + 1
-        for role, known in _ROLES.items():
+        for role, known in (_ROLES | _MARKS).items():
             tried = [names[role]] if role in names else known
             setattr(self, role, next((ids[name] for name in tried if name in ids), None))
         self.pieces: list[str] = [""] * self.size
         for piece, number in ids.items():
             self.pieces[number] = piece
         special = {number for number, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
-        special |= {number for role in _ROLES if (number := getattr(self, role)) is not None}
+        special |= {number for role in (*_ROLES, *_MARKS) if (number := getattr(self, role)) is not None}
+        self.sentinels: Int64[np.ndarray, " sentinels"] = _sentinels(ids)
+        special |= set(self.sentinels.tolist())
         self.ordinary: Bool[np.ndarray, " size"] = np.array(
             [bool(piece) and number not in special for number, piece in enumerate(self.pieces)]
         )
         self.draw: Int64[np.ndarray, " ordinary"] = np.flatnonzero(self.ordinary).astype(np.int64)
-        self.sentinels: Int64[np.ndarray, " sentinels"] = _sentinels(ids)
-        self.byte_level, opens = _kind(json.loads(content))
-        self.word_start: Bool[np.ndarray, " size"] = ~self.ordinary | np.array([opens(p) for p in self.pieces])
+        first = self.size - len(self.draw)
+        self._first: int | None = first if self.ordinary[first:].all() else None  # special tokens all come first
+        parsed = json.loads(content)
+        self.byte_level = words.is_byte_level(parsed)
+        if parsed["model"]["type"] != "BPE":  # BPE reaches a piece by merges alone, and special tokens have none
+            _never_whole(
+                self.tokenizer, [piece for piece, kept in zip(self.pieces, self.ordinary, strict=True) if not kept]
+            )
 
     @classmethod
     def open(cls, folder: Path | str) -> Vocabulary:
@@ -170,6 +196,25 @@ class Vocabulary:
         roles = {f"{role}_token": getattr(tokenizer, f"{role}_token", None) for role in _ROLES}
         return cls(backend, _names(roles))
 
+    @cached_property
+    def _words(self) -> UInt16[np.ndarray, " size"]:
+        return words.tables(json.loads(self.tokenizer.to_str()), self.pieces, self.ordinary)
+
+    @cached_property
+    def word_start(self) -> Bool[np.ndarray, " size"]:
+        """Which pieces start a word wherever they stand, by their own look, or are special."""
+        return ~self.ordinary | words.opening(self._words)
+
+    def word_starts(
+        self, ids: Int64[np.ndarray, "rows width"], inside: Bool[np.ndarray, "rows width"]
+    ) -> Bool[np.ndarray, "rows width"]:
+        """Return where words start in rows of running text; never at a special token, nor where nothing is `inside`."""
+        return words.starts(self._words, ids, inside)
+
+    def is_ordinary(self, ids: Integer[np.ndarray, "*shape"]) -> Bool[np.ndarray, "*shape"]:
+        """Return ``ordinary[ids]``, by a comparison where all special tokens come first."""
+        return self.ordinary.take(ids) if self._first is None else np.greater_equal(ids, self._first)
+
     def encode(self, text: str) -> list[int]:
         """Return the ids of a text, with no special token in it or around it."""
         return self.tokenizer.encode(text, add_special_tokens=False).ids
@@ -194,6 +239,18 @@ def _names(config: dict[str, Any]) -> dict[str, str]:
     return found
 
 
+def _never_whole(tokenizer: Tokenizer, names: Iterable[str]) -> None:
+    """Cut special tokens that a text says behind their first character, or models find them as their own pieces."""
+    rests: dict[str, list[str]] = {}
+    for name in names:
+        if len(name) > 1:
+            rests.setdefault(re.escape(name[0]), []).append(re.escape(name[1:]))
+    if rests:  # grouped by the first character, for which a search can skip ahead
+        pattern = "|".join(f"{first}(?={'|'.join(rest)})" for first, rest in rests.items())
+        parts = [tokenizer.pre_tokenizer] if tokenizer.pre_tokenizer is not None else []
+        tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*parts, pre_tokenizers.Split(Regex(pattern), "isolated")])
+
+
 def _sentinels(ids: dict[str, int]) -> Int64[np.ndarray, " sentinels"]:
     def numbered() -> Iterator[tuple[int, int]]:
         for piece, number in ids.items():
@@ -202,14 +259,3 @@ def _sentinels(ids: dict[str, int]) -> Int64[np.ndarray, " sentinels"]:
                 yield int(inner), number
 
     return np.array([number for _, number in sorted(numbered())], dtype=np.int64)
-
-
-def _kind(content: dict[str, Any]) -> tuple[bool, Any]:
-    """Return whether pieces are bytes, and the test by which a piece opens a word."""
-    if content["model"]["type"] == "WordPiece":
-        prefix = content["model"].get("continuing_subword_prefix", "##")
-        return False, lambda piece: not piece.startswith(prefix)
-    kinds = json.dumps([content.get("pre_tokenizer"), content.get("normalizer"), content.get("decoder")])
-    if "ByteLevel" in kinds:
-        return True, lambda piece: piece[:1] in ("Ġ", "Ċ", "ĉ", "č")
-    return False, lambda piece: piece.startswith("▁")

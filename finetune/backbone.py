@@ -2,7 +2,8 @@
 
 The tokenizer of the checkpoint frames the texts (``<cls> A <sep> B <sep>``, ``A </s>`` …). Batches are padded on
 the right whatever the tokenizer says, attention masks say what is padding, and nothing is pooled that is not
-attended to, so neither padding nor the other rows of a batch can change a vector.
+attended to, so neither padding nor the other rows of a batch can change a vector. A text is read in the direction
+in which the checkpoint learned to read: a language model whose ``config.reads`` is "both" gets it as one prefix.
 """
 
 from __future__ import annotations
@@ -17,6 +18,7 @@ from torch import Tensor, nn
 from transformers import PreTrainedConfig, PreTrainedModel, PreTrainedTokenizerBase
 
 from foundation.refusal import BadUsage
+from pretrain.attention import prepared
 
 Pooling = Literal["mean", "last", "first"]
 Side = Literal["encoder", "decoder", "both"]
@@ -86,6 +88,7 @@ class Backbone(nn.Module):
         self.pad_id, self.side = pad_id, side
         self.pooling: Pooling = pooling
         self.causal = is_causal(model)
+        self.whole = reads_whole(model)
         self.decoder: nn.Module | None = None
         self.start = 0
         if config.is_encoder_decoder:
@@ -96,7 +99,7 @@ class Backbone(nn.Module):
             self.body = model.base_model
             if getattr(self.body, "pooler", None) is not None:
                 self.body.pooler = None  # nothing here asks for it, and where it was never trained it is noise
-        if pooling == "first" and self.causal:
+        if pooling == "first" and self.causal and not self.whole:
             raise BadUsage(
                 "the first token of a left-to-right model sees nothing of the text",
                 "take --strategy.pooling mean or last",
@@ -112,12 +115,14 @@ class Backbone(nn.Module):
     def forward(self, framed: Framed, rows: Sequence[int]) -> Tensor:
         """Return the vectors ``[rows, width]`` of these rows."""
         ids, mask = (t.to(self.device) for t in pad([framed.ids[row] for row in rows], self.pad_id))
-        more: dict[str, Any] = {}
+        more: dict[str, Any] = {"attention_mask": mask}
         if self.segments and framed.segments is not None:
             more["token_type_ids"] = pad([framed.segments[row] for row in rows], 0)[0].to(self.device)
         if self.causal:
             more["use_cache"] = False
-        states = self.body(input_ids=ids, attention_mask=mask, **more).last_hidden_state
+        if self.whole:
+            more["prefix"] = mask.sum(1)
+        states = self.body(**prepared(self.body, "decoder", {"input_ids": ids, **more})).last_hidden_state
         if self.decoder is None:
             return pool(states, mask, self.pooling)
         fed = torch.cat([torch.full_like(ids[:, :1], self.start), ids[:, :-1]], dim=1)
@@ -141,6 +146,11 @@ def is_causal(model: PreTrainedModel) -> bool:
     """Say whether a model is a language model that reads from left to right only."""
     name = type(model).__name__
     return name.endswith(("LMHeadModel", "ForCausalLM")) and not model.config.is_encoder_decoder and "Bert" not in name
+
+
+def reads_whole(model: PreTrainedModel) -> bool:
+    """Say whether a language model learned to read a given text in both directions (``config.reads``)."""
+    return is_causal(model) and getattr(model.config, "reads", "forward") == "both"
 
 
 def by_length(lengths: Sequence[int], rows: int) -> Iterator[list[int]]:

@@ -4,7 +4,8 @@
     left to right     <s> body <sep> summary </s>, the loss on "summary </s>" alone
 
 The loss is our own cross-entropy, summed over the words of the answers and divided by their number. Writing pads a
-left-to-right model's rows on the left and says where each row begins, so that a row's company changes nothing.
+left-to-right model's rows on the left and says where each row begins, so that a row's company changes nothing. Where
+such a model learned to read in both directions, ``<s> body`` is its prefix, in training and before the first word.
 """
 
 from __future__ import annotations
@@ -18,13 +19,14 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from finetune.backbone import budget, by_length, frame, is_causal, pad
+from finetune.backbone import budget, by_length, frame, is_causal, pad, reads_whole
 from finetune.metrics import correct
 from finetune.strategy import Progress
 from finetune.tasks import Examples, Task
 from finetune.training import Judge, search
 from foundation import keys
 from foundation.refusal import BadUsage
+from pretrain.attention import prepared
 
 if TYPE_CHECKING:
     from finetune.checkpoint import Checkpoint
@@ -58,6 +60,7 @@ class Writer:
             what = f"a {checkpoint.family} checkpoint ({type(model).__name__}) cannot write text"
             raise BadUsage(what, "take a checkpoint of gpt2, t5, bart or mbart, or a task with classes")
         self.plain = config.model_type in _PLAIN_HEAD
+        self.whole = reads_whole(model)
         self.model: Any = model.to("cuda" if torch.cuda.is_available() else "cpu")
         self.pad_id = int(self.tokenizer.pad_token_id)
         ends = [i for i in (self.tokenizer.eos_token_id, config.eos_token_id) if isinstance(i, int)]
@@ -133,11 +136,14 @@ class Writer:
             begins = ends - torch.tensor([len(answer) for answer in answers], device=device)
             # The state at a position speaks about the next one.
             speaking = (places >= begins[:, None] - 1) & (places < ends[:, None] - 1)
+            given = {"input_ids": ids, "attention_mask": mask}
+            if self.whole:
+                given = prepared(model, "decoder", {**given, "prefix": begins - 1})
             if self.plain:
-                states = model.base_model(input_ids=ids, attention_mask=mask, use_cache=False).last_hidden_state
+                states = model.base_model(**given, use_cache=False).last_hidden_state
                 logits = model.get_output_embeddings()(states[speaking])
             else:
-                logits = model(input_ids=ids, attention_mask=mask, use_cache=False).logits[speaking]
+                logits = model(**given, use_cache=False).logits[speaking]
         else:
             ids, mask = (t.to(device) for t in pad([exercise.asked[row] for row in rows], self.pad_id))
             fed, written = (t.to(device) for t in pad([[self.start, *answer[:-1]] for answer in answers], self.pad_id))
@@ -156,8 +162,10 @@ class Writer:
         """Return the greedily written answer to each text."""
         texts = [""] * len(exercise.asked)
         for rows in by_length([len(ids) for ids in exercise.asked], EVALUATED):
-            ids, mask = pad([exercise.asked[row] for row in rows], self.pad_id, left=self.causal)
-            written = model.generate(input_ids=ids.to(model.device), attention_mask=mask.to(model.device))
+            asked = pad([exercise.asked[row] for row in rows], self.pad_id, left=self.causal)
+            ids, mask = (t.to(model.device) for t in asked)
+            known = {"past_key_values": read(model, ids[:, :-1], mask[:, :-1])} if self.whole else {}
+            written = model.generate(input_ids=ids, attention_mask=mask, **known)
             answers = written[:, ids.shape[1] :] if self.causal else written
             for row, text in zip(rows, self.tokenizer.batch_decode(answers, skip_special_tokens=True), strict=True):
                 texts[row] = " ".join(text.split())
@@ -168,3 +176,10 @@ class Writer:
         exercise = self.exercise(examples)
         self.truncated += exercise.truncated
         return self.write(self.model, exercise)
+
+
+def read(model: Any, ids: Tensor, mask: Tensor) -> Any:
+    """Return the cache of a language model that has read these rows, padded on the left, in both directions."""
+    inputs = {"input_ids": ids, "attention_mask": mask, "prefix": torch.full_like(ids[:, 0], ids.shape[1])}
+    places = (mask.cumsum(1) - 1).clamp(min=0)
+    return model.base_model(**prepared(model, "decoder", inputs), position_ids=places, use_cache=True).past_key_values

@@ -10,6 +10,7 @@ change between versions as it may change ``Generator``.
 
 from __future__ import annotations
 
+import functools
 import hashlib
 from typing import Any
 
@@ -27,38 +28,58 @@ _ROUNDS = 6
 
 def _mix(x: Any) -> Any:
     """Return SplitMix64's finaliser of each element, a bijection of the 64-bit numbers; x may be overwritten."""
-    with np.errstate(over="ignore"):
-        x ^= x >> np.uint64(30)
-        x *= _FIRST
-        x ^= x >> np.uint64(27)
-        x *= _SECOND
-        x ^= x >> np.uint64(31)
+    x ^= x >> np.uint64(30)
+    x *= _FIRST
+    x ^= x >> np.uint64(27)
+    x *= _SECOND
+    x ^= x >> np.uint64(31)
     return x
+
+
+@functools.cache
+def _spelled(word: str) -> Any:
+    """Return what a word in letters adds to a key; the same few words key every batch."""
+    return _mix(_number(word) + GOLDEN)
 
 
 def _number(word: Word) -> Any:
     if isinstance(word, str):
         word = int.from_bytes(hashlib.blake2b(word.encode(), digest_size=8).digest(), "little")
     if isinstance(word, int):
-        word = word & 0xFFFF_FFFF_FFFF_FFFF
-        return np.asarray(word, dtype=np.uint64)
+        return np.asarray(word & 0xFFFF_FFFF_FFFF_FFFF, dtype=np.uint64)
     return np.asarray(word).astype(np.uint64)
 
 
 def fold(key: Word, *words: Word) -> Keys:
     """Return the key reached from `key` by `words`; arrays broadcast, so one call keys a whole batch."""
     folded = _number(key)
-    with np.errstate(over="ignore"):
+    with np.errstate(over="ignore"):  # numpy warns of scalars that overflow, never of arrays
         for word in words:
-            folded = _mix((folded + GOLDEN) ^ _mix(_number(word) + GOLDEN))
+            mixed = _spelled(word) if isinstance(word, str) else _mix(_number(word) + GOLDEN)
+            folded = _mix((folded + GOLDEN) ^ mixed)
     return np.asarray(folded, dtype=np.uint64)
 
 
 def bits(keys: Keys, count: int) -> Keys:
     """Return 64 random bits for each key at places 0 … count − 1: shape ``[*keys.shape, count]``."""
     places = np.arange(1, count + 1, dtype=np.uint64)
-    with np.errstate(over="ignore"):
-        return _mix(np.asarray(keys, dtype=np.uint64)[..., None] + places * GOLDEN)
+    places *= GOLDEN
+    return _mix(np.asarray(keys, dtype=np.uint64)[..., None] + places)
+
+
+def at(keys: Keys, places: NDArray[np.integer]) -> Keys:
+    """Return 64 random bits for each key at its own place; ``at(k, p)`` is ``bits(k, p + 1)[p]``."""
+    found = places.astype(np.uint64)
+    found += np.uint64(1)
+    found *= GOLDEN
+    found += keys
+    return _mix(found)
+
+
+def words(keys: Keys, count: int) -> NDArray[np.uint32]:
+    """Return 32 random bits for each key at places 0 … count − 1, at half the price of ``bits``."""
+    halves = bits(keys, (count + 1) // 2).astype("<u8", copy=False).view("<u4")
+    return halves[..., :count]
 
 
 def uniform(keys: Keys, count: int) -> NDArray[np.float64]:

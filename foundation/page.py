@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import base64
 from collections.abc import Sequence
+from dataclasses import dataclass
 from html import escape
 from pathlib import Path
 
@@ -16,9 +17,9 @@ from foundation import durable
 
 _STYLE = """
 :root { color-scheme: light dark; --ink: #1c2430; --soft: #5b6675; --paper: #ffffff; --line: #d9dee5; --tint: #f4f6f9;
-  --mark: #0b62a8; }
+  --mark: #0b62a8; --wrong: #c0392b; }
 @media (prefers-color-scheme: dark) { :root { --ink: #e4e8ee; --soft: #9fabb9; --paper: #14181d; --line: #333c47;
-  --tint: #1c2229; --mark: #7cbcf2; } }
+  --tint: #1c2229; --mark: #7cbcf2; --wrong: #ff7b6b; } }
 * { box-sizing: border-box; }
 body { margin: 0 auto; max-width: 62rem; padding: 1.5rem 1.25rem 4rem; color: var(--ink); background: var(--paper);
   font: 16px/1.55 system-ui, -apple-system, "Segoe UI", Roboto, "Noto Sans", sans-serif; }
@@ -49,9 +50,27 @@ figure { margin: 1rem 0; }
 img { max-width: 100%; height: auto; display: block; }
 pre { background: var(--tint); padding: 0.7rem 0.9rem; overflow-x: auto; font-size: 0.85rem; border-radius: 4px; }
 summary { cursor: pointer; color: var(--mark); margin: 0.6rem 0; }
+.line { display: grid; grid-template-columns: 6rem 1fr; gap: 0 0.8rem; margin: 0.45rem 0; }
+.line > :first-child { color: var(--soft); font-size: 0.9rem; }
+.line > :last-child { min-width: 0; overflow-wrap: anywhere; line-height: 1.75; }
+.line.two > :last-child { line-height: 1.3; }
+.piece { white-space: pre-wrap; border-radius: 3px; }
+.piece:hover { outline: 1px solid var(--mark); }
+.piece:has(small) { display: inline-block; vertical-align: top; line-height: 1.3;
+  padding: 0 0.3em 0.35rem 0; }
+.piece small { display: block; color: var(--mark); font-size: 0.85rem; }
+.piece.special > span, .piece.border > span { color: var(--soft); font-size: 0.9em; }
+.piece.mark { font-weight: 600; }
+.piece.random, .piece.random small { color: var(--wrong); }
+.piece.kept > span { text-decoration: underline 2px; text-underline-offset: 0.2em; }
+.piece.mark, .piece.hit, .piece.said, .piece.border[class*=tint] { padding: 0 0.15em; color: var(--ink);
+  background: hsl(var(--hue) 70% 50% / 0.22); }
+.piece.hit { box-shadow: inset 0 -2px hsl(var(--hue) 70% 50% / 0.8); }
+.tint-0 { --hue: 205; } .tint-1 { --hue: 40; } .tint-2 { --hue: 310; } .tint-3 { --hue: 120; } .tint-4 { --hue: 250; }
+.tint-5 { --hue: 180; } .tint-6 { --hue: 15; } .tint-7 { --hue: 340; } .tint-8 { --hue: 80; } .tint-9 { --hue: 275; }
 @media (max-width: 32rem) { figure { overflow-x: auto; } img { max-width: none; width: 38rem; }
   body { padding: 0.75rem 0.8rem 3rem; } h1 { font-size: 1.4rem; }
-  th, td { padding: 0.3rem 0.5rem; } table { font-size: 0.85rem; } }
+  th, td { padding: 0.3rem 0.5rem; } table { font-size: 0.85rem; } .line { grid-template-columns: 1fr; } }
 @media print { th button { pointer-events: none; } body { max-width: none; } }
 """
 
@@ -74,6 +93,21 @@ for (const button of document.querySelectorAll("th button")) button.addEventList
 """
 
 Cell = str | int | float | tuple[str, float | None]
+
+
+@dataclass(frozen=True)
+class Piece:
+    """A piece of a line of text, such as one token."""
+
+    text: str
+    look: str = ""
+    """Names of looks that the style sheet has: special, border, mark, hit, said, kept, random, tint-0 …"""
+    title: str = ""
+    """What is told of it when it is pointed at."""
+    below: str = ""
+    """Words beneath it."""
+    gap: bool = True
+    """Whether white space stands before it."""
 
 
 class Page:
@@ -101,6 +135,13 @@ class Page:
     def code(self, text: str) -> Page:
         """Add text as it would stand in a terminal."""
         return self._add(f"<pre><code>{escape(text)}</code></pre>")
+
+    def line(self, label: str, pieces: Sequence[Piece], *, below: str = "") -> Page:
+        """Add a line of text made of pieces, beside its label; `below` is the label of the words beneath them."""
+        label = f"{label} / {below}" if below else label
+        kind = "line two" if any(piece.below for piece in pieces) else "line"
+        inner = "".join(map(_piece, pieces))
+        return self._add(f'<div class="{kind}"><span>{escape(label)}</span><div>{inner}</div></div>')
 
     def folded(self, summary: str, text: str) -> Page:
         """Add text in a fixed-width face that opens on a click."""
@@ -168,6 +209,13 @@ class Page:
     def _add(self, piece: str) -> Page:
         self._pieces.append(piece)
         return self
+
+
+def _piece(piece: Piece) -> str:
+    look = f" {escape(piece.look, quote=True)}" if piece.look else ""
+    title = f' title="{escape(piece.title, quote=True)}"' if piece.title else ""
+    below = f"<small>{escape(piece.below)}</small>" if piece.below else ""
+    return f'{" " if piece.gap else ""}<span class="piece{look}"{title}><span>{escape(piece.text)}</span>{below}</span>'
 
 
 def _value(cell: Cell) -> float | None:

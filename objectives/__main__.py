@@ -12,7 +12,7 @@ VERBS = {
     "show": Verb(
         "objectives.requests:Show",
         "objectives.show:show",
-        "Print what each objective asks about a text, and what it wants to hear.",
+        "Show what was written, what is asked and what is answered: of a text, a corpus, or a step of a run.",
         'objectives show --text "Thank you for inviting me to your party last week." --hide "for inviting" --hide last',
     ),
 }

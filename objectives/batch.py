@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 import numpy as np
 from numpy.typing import NDArray
@@ -39,9 +41,71 @@ class Batch:
     """Where not every "tokens" target was hidden from the model: which were ``[rows, positions]``. Only evaluation
     looks at it: words that can be copied from the input say little of what was learned."""
 
+    members: NDArray[np.int64] | None = None
+    """From mixtures: which member asks each row ``[rows]``."""
+
     @property
     def lengths(self) -> NDArray[np.int64]:
         """The positions of each row that are not padding ``[rows]``."""
         ids = self.inputs["input_ids"]
         mask = self.inputs.get("attention_mask")
         return np.full(len(ids), ids.shape[1]) if mask is None else mask.sum(axis=1)
+
+    def take(self, rows: NDArray[np.int64]) -> Batch:
+        """Return some of the rows, in the order given."""
+        inputs = {name: array[rows] for name, array in self.inputs.items()}
+        targets = {role: array[rows] for role, array in self.targets.items()}
+        return Batch(
+            inputs,
+            targets,
+            None if self.origin is None else self.origin[rows],
+            None if self.hidden is None else self.hidden[rows],
+            None if self.members is None else self.members[rows],
+        )
+
+
+_NOTHING = {"token_type_ids": 0, "attention_mask": 0, "segment": -1, "decoder_segment": -1}
+
+
+def merge(parts: list[tuple[NDArray[np.int64], Batch]], pad: int) -> Batch:
+    """Return one batch of the rows of several; each part says at which rows its own ones stand."""
+    if len(parts) == 1 and (parts[0][0] == np.arange(len(parts[0][0]))).all():
+        return parts[0][1]
+    rows = sum(len(where) for where, _ in parts)
+    lengths = np.zeros(rows, dtype=np.int64)
+    for where, batch in parts:
+        lengths[where] = batch.lengths
+    names = {name for _, batch in parts for name in batch.inputs} - {"attention_mask"}
+    inputs = {
+        name: _stack([(w, b.inputs.get(name)) for w, b in parts], rows, _NOTHING.get(name, pad)) for name in names
+    }
+    width = inputs["input_ids"].shape[1]
+    if lengths.min(initial=width) < width:
+        inputs["attention_mask"] = (np.arange(width) < lengths[:, None]).astype(np.int64)
+    if "prefix" in names:  # a row whose objective has no prefix is causal
+        inputs["prefix"] = _stack([(w, b.inputs.get("prefix")) for w, b in parts], rows, 0)
+    roles = {role for _, batch in parts for role in batch.targets}
+    targets = {role: _stack([(w, b.targets.get(role)) for w, b in parts], rows, IGNORED) for role in roles}
+    origin = hidden = None
+    if any(batch.origin is not None for _, batch in parts):
+        origin = _stack([(where, batch.origin) for where, batch in parts], rows, -1)
+    if any(batch.hidden is not None for _, batch in parts):
+        asked = [(w, b.targets["tokens"] != IGNORED if b.hidden is None else b.hidden) for w, b in parts]
+        hidden = _stack(asked, rows, 0).astype(bool)
+    return Batch(inputs, targets, origin, hidden)
+
+
+def _stack(
+    parts: Sequence[tuple[NDArray[np.int64], NDArray[Any] | None]], rows: int, nothing: int
+) -> NDArray[np.int64]:
+    """Return arrays one under the other, each row at its place, as wide as the widest."""
+    shapes = [array.shape[1:] for _, array in parts if array is not None]
+    out = np.full((rows, *max(shapes)), nothing, dtype=np.int64)
+    for where, array in parts:
+        if array is None:
+            continue
+        if array.ndim == 1:
+            out[where] = array
+        else:
+            out[where, : array.shape[1]] = array
+    return out

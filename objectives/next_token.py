@@ -4,7 +4,8 @@
     answer   Thank you   for inviting me to your  party last  week.
 
 Every token of the block is asked once, each from those before it; ``<s>`` begins the row, so the first one is too.
-The ``</s>`` between documents is text like any other: the model learns where documents end.
+The ``</s>`` between documents is text like any other: the model learns where documents end. ``isolated`` documents
+see only themselves: a position belongs to the document of its target, so the ``</s>`` before a document is its start.
 """
 
 from __future__ import annotations
@@ -16,9 +17,9 @@ import numpy as np
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from objectives import noise as grammar
 from objectives.batch import IGNORED, Batch
-from objectives.objective import Frame, Ids, Objective, Shape, answered, token, with_attention
+from objectives.noise import within
+from objectives.objective import Frame, Ids, Objective, Shape, answered, framed_numbers, token, with_attention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -35,10 +36,14 @@ class NextToken(Objective):
 
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return ``<s>`` with the block but its last token, and the block as targets."""
-        inside = grammar.within(blocks.lengths, blocks.ids.shape[1])
-        labels = np.where(inside, blocks.ids, IGNORED)
-        inputs = answered(labels, token(vocabulary, "bos"), token(vocabulary, "pad"))
-        return Batch(with_attention({"input_ids": inputs}, blocks.lengths), {"tokens": labels})
+        labels = blocks.ids
+        if blocks.lengths.min(initial=labels.shape[1]) < labels.shape[1]:
+            labels = np.where(within(blocks.lengths, labels.shape[1]), labels, IGNORED)
+        inputs = {"input_ids": answered(labels, token(vocabulary, "bos"), token(vocabulary, "pad"))}
+        inputs = with_attention(inputs, blocks.lengths)
+        if self.isolated:
+            inputs["segment"] = framed_numbers(blocks, 0, 0)
+        return Batch(inputs, {"tokens": labels})
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the answers, which are the whole text."""

@@ -1,14 +1,19 @@
-"""The noise grammar: which tokens of a row are hit, and what becomes of a row whose tokens are hit.
+"""Noise: which tokens of a row are hit. (What becomes of a row whose tokens are hit is in ``weaving``.)
 
 Everything works on whole batches, ragged rows included, and takes one key per row: row i of a batch is what row i
-would be alone. Noise never hits a special token: laws about spans hold on the ordinary tokens of a row, and a span
-that would cross a special token is cut in two there.
+would be alone. Noise never hits a special token: laws about shares and spans hold on the ordinary tokens of a row,
+and a span that would cross a special token is cut in two there.
+
+Hit tokens are *places*: row · width + column, so that a few of them are drawn and written at the cost of a few.
 """
 
 from __future__ import annotations
 
+from dataclasses import dataclass
+from functools import cached_property
+
 import numpy as np
-from jaxtyping import Bool, Int, Shaped, UInt64
+from jaxtyping import Bool, Int, Shaped, UInt, UInt64
 
 from foundation import keys as looked_up
 
@@ -16,112 +21,249 @@ Rows = Int[np.ndarray, " rows"]
 Grid = Int[np.ndarray, "rows _"]  # widths change from projection to projection: only the rows must agree
 Mask = Bool[np.ndarray, "rows _"]
 Keys = UInt64[np.ndarray, " rows"]
+Flat = Int[np.ndarray, " _"]
 
-_LAST = np.uint64(0xFFFF_FFFF_FFFF_FFFF)
+
+@dataclass(frozen=True)
+class Spans:
+    """Runs of hit tokens, in order: their places [begin, end) ``[rows, spans]``, an empty one standing before begin.
+
+    Rows with fewer spans are filled with empty ones at their end, which count for nothing.
+    """
+
+    begins: Grid
+    ends: Grid
+    number: Rows
+    """How many spans each row has."""
+
+    @cached_property
+    def real(self) -> Mask:
+        """Which spans are none of the filling."""
+        return within(self.number, self.begins.shape[1])
+
+    @cached_property
+    def full(self) -> bool:
+        """Whether no row is filled up."""
+        return int(self.number.min(initial=self.begins.shape[1])) == self.begins.shape[1]
+
+    def write(self, row: Flat, places: Grid, marks: Flat | int) -> None:
+        """Write the mark of each span that is none of the filling at its place in the flat `row`."""
+        if self.full:
+            row[places] = marks
+        elif isinstance(marks, int):
+            row[places[self.real]] = marks
+        else:
+            row[places[self.real]] = marks.take(np.flatnonzero(self.real) % places.shape[1])
 
 
 def within(lengths: Rows, width: int) -> Mask:
     """Return which of `width` places lie inside each row."""
-    return np.arange(width) < lengths[:, None]
+    return np.arange(width, dtype=np.int32) < lengths.astype(np.int32)[:, None]
 
 
-def choose(keys: Keys, places: Mask, counts: Rows) -> Mask:
-    """Return a uniformly chosen subset of exactly `counts` of the marked places of each row."""
-    if places.shape[1] == 0:
-        return places.copy()
-    scores = looked_up.bits(keys, places.shape[1])
-    scores[~places] = _LAST
-    ranked = np.sort(scores, axis=1)
-    last = np.take_along_axis(ranked, np.maximum(counts - 1, 0)[:, None], axis=1)
-    return (scores <= last) & places & (counts > 0)[:, None]
-
-
-def count(rate: float, lengths: Rows) -> Rows:
+def count(rate: float | Shaped[np.ndarray, " rows"], lengths: Rows) -> Rows:
     """Return ``round(rate · length)`` (half to even), at least 1 and at most the length; 0 for an empty row."""
     return np.minimum(np.maximum(np.rint(rate * lengths).astype(np.int64), 1), lengths)
 
 
-def spread(compact: Mask, places: Mask) -> Mask:
-    """Return the mask over all places that has `compact`'s k-th value at the k-th marked place of each row."""
-    rank = np.cumsum(places, axis=1) - 1
-    if compact.shape[1] == 0:
-        return np.zeros_like(places)
-    return np.take_along_axis(compact, np.clip(rank, 0, compact.shape[1] - 1), axis=1) & places
+def choose(keys: Keys, places: Mask, counts: Rows) -> Mask:
+    """Return a uniformly chosen subset of exactly `counts` of the marked places of each row.
 
-
-def compose(keys: Keys, totals: Rows, parts: Rows, width: int) -> Grid:
-    """Return lengths ``[rows, width]``: `totals` cut into `parts` lengths of at least 1, all compositions alike.
-
-    Choosing parts − 1 of the total − 1 cut points uniformly is choosing a composition uniformly. A row with a
-    total of 0 gets zeros.
+    The places with the lowest scores of 32 bits are taken. Where two scores are equal just there (once in ten
+    million rows of 512), the row is drawn again from 64 bits, so that no place is ever preferred.
     """
-    longest = int(totals.max(initial=0))
-    cuts = choose(keys, within(np.maximum(totals - 1, 0), max(longest - 1, 0)), parts - 1)
-    part = np.zeros((len(totals), longest), dtype=np.int64)
-    np.cumsum(cuts, axis=1, out=part[:, 1:] if longest else part)
-    inside = within(totals, longest)
-    flat = (part + np.arange(len(totals))[:, None] * width)[inside]
-    return np.bincount(flat, minlength=len(totals) * width).reshape(len(totals), width)
+    if places.size == 0:
+        return places.copy()
+    chosen = _lowest(looked_up.words(keys, places.shape[1]), places, counts)
+    if np.count_nonzero(chosen) != counts.sum():
+        tied = np.flatnonzero(chosen.sum(axis=1) != counts)
+        again = looked_up.bits(looked_up.fold(keys[tied], "tie"), places.shape[1])
+        chosen[tied] = _lowest(again, places[tied], counts[tied])
+    return chosen
 
 
-def alternate(kept: Grid, hidden: Grid, width: int) -> Mask:
-    """Return the mask of rows made of kept[0] kept tokens, hidden[0] hidden ones, kept[1] kept ones, and so on."""
-    rows = len(kept)
-    ends = np.cumsum(np.stack([kept, hidden], axis=2).reshape(rows, -1), axis=1)
-    flips = np.zeros((rows, width + 1), dtype=np.int64)
-    np.add.at(flips, (np.arange(rows)[:, None], np.minimum(ends, width)), 1)
-    return np.cumsum(flips[:, :width], axis=1) % 2 == 1
+def _lowest(scores: UInt[np.ndarray, "rows _"], places: Mask, counts: Rows) -> Mask:
+    """Return the marked places with the `counts` lowest scores of their row, and those of the same score."""
+    np.copyto(scores, np.iinfo(scores.dtype).max, where=~places)
+    last = np.maximum(counts - 1, 0)
+    most = int(last.max())
+    lowest = np.partition(scores, most, axis=1)[:, : most + 1]  # sorting these few is cheaper than more partitions
+    lowest.sort(axis=1)
+    chosen = scores <= lowest[np.arange(len(last)), last][:, None]
+    if not counts.all():
+        chosen[counts == 0] = False
+    return chosen
 
 
-def starts(mask: Mask) -> Mask:
-    """Return the first token of each run of marked tokens."""
-    before = np.zeros_like(mask)
-    before[:, 1:] = mask[:, :-1]
-    return mask & ~before
+def sample(keys: Keys, limits: Rows, counts: Rows, filling: Rows) -> Grid:
+    """Return `counts` different numbers below `limits` for each row, ascending, every such set equally likely.
 
-
-def emit(*streams: tuple[Mask, Grid | int]) -> tuple[Grid, Rows]:
-    """Interleave streams: at each place, in the order given, each stream that is marked there emits its value.
-
-    Returns the rows, packed to the left and padded with 0 on the right, and their lengths.
+    The first k different ones of a sequence of independent draws are such a set, at a cost that grows with k only;
+    where more than half of all numbers are wanted, they are chosen from all. Rows of fewer numbers are filled up.
     """
-    marks = np.stack([mask for mask, _ in streams], axis=2)
-    rows = len(marks)
-    marks = marks.reshape(rows, -1)
-    shape = streams[0][0].shape
-    values = np.stack([np.broadcast_to(value, shape) for _, value in streams], axis=2).reshape(rows, -1)
-    lengths = marks.sum(axis=1)
-    out = np.zeros((rows, int(lengths.max(initial=0))), dtype=np.int64)
-    out[within(lengths, out.shape[1])] = values[marks]
-    return out, lengths
+    many = 2 * counts > limits
+    if not many.any():
+        return _filled(_different(keys, limits, counts), counts, filling)
+    found = np.zeros(int(counts.sum()), dtype=np.int64)
+    of_many = np.repeat(many, counts)
+    places = within(limits[many], int(limits.max()))
+    row = np.repeat(np.arange(len(places)) * places.shape[1], counts[many])
+    found[of_many] = np.flatnonzero(choose(keys[many], places, counts[many])) - row
+    found[~of_many] = _different(keys[~many], limits[~many], counts[~many])
+    return _filled(found, counts, filling)
 
 
-def disguise(
-    keys: Keys, ids: Grid, noise: Mask, mask: int, draw: Int[np.ndarray, " words"], masked: float, random: float
-) -> Grid:
-    """Return the rows with each hit token replaced: by `mask` with probability `masked`, by a uniformly drawn word
-    of `draw` with probability `random`, else left as it is (BERT's 80/10/10; Devlin et al. 2019, §3.1)."""
-    places = looked_up.bits(looked_up.fold(keys, "disguise"), ids.shape[1])
-    words = looked_up.bits(looked_up.fold(keys, "word"), ids.shape[1])
-    turn = (places >> np.uint64(11)) * 2.0**-53
-    out = np.where(noise & (turn < masked), mask, ids)
-    swapped = noise & (turn >= masked) & (turn < masked + random)
-    return np.where(swapped, draw[looked_up.below(len(draw), words)], out)
+def _filled(found: Flat, counts: Rows, filling: Rows) -> Grid:
+    most = int(counts.max(initial=0))
+    if counts.min(initial=most) == most:
+        return found.reshape(len(counts), most)
+    grid = np.repeat(filling, most).reshape(len(counts), most)
+    grid.ravel()[np.flatnonzero(within(counts, most))] = found
+    return grid
 
 
-def arrange(values: Shaped[np.ndarray, "rows width"], positions: Grid) -> Shaped[np.ndarray, "rows width"]:
-    """Return each row's values in the order of `positions`."""
-    return np.take_along_axis(values, positions, axis=1)
+def _different(keys: Keys, limits: Rows, counts: Rows) -> Flat:
+    draws = int(1.5 * int(counts.max(initial=0))) + 8
+    late = np.int64(1) << np.int64(30)
+    while True:
+        packed = looked_up.words(keys, draws).astype(np.int64)
+        packed *= limits[:, None]
+        packed >>= np.int64(32)
+        packed <<= np.int64(30)
+        packed += np.arange(draws)
+        packed.sort(axis=1)
+        value = packed >> np.int64(30)
+        packed &= late - 1
+        again = np.zeros(value.shape, dtype=bool)
+        np.equal(value.ravel()[1:], value.ravel()[:-1], out=again.ravel()[1:])
+        again[:, 0] = False
+        np.copyto(packed, late, where=again)
+        last = np.sort(packed, axis=1)[np.arange(len(counts)), counts - 1] * (counts > 0) - (counts == 0)
+        if (last < late).all():
+            return value.ravel()[np.flatnonzero(packed <= last[:, None])]
+        draws *= 2
 
 
-def frame(ids: Grid, lengths: Rows, before: list[int], after: list[int], pad: int) -> tuple[Grid, Rows]:
-    """Return the rows with `before` in front and `after` right behind their last token, padded with `pad`."""
-    framed = lengths + len(before) + len(after)
-    out = np.full((len(ids), int(framed.max(initial=0))), pad, dtype=np.int64)
-    out[:, : len(before)] = before
-    width = int(lengths.max(initial=0))
-    inside = within(lengths, width)
-    out[:, len(before) : len(before) + width][inside] = ids[:, :width][inside]
-    for place, token in enumerate(after):
-        out[np.arange(len(ids)), len(before) + lengths + place] = token
-    return out, framed
+def flip(keys: Keys, places: Mask, rate: Shaped[np.ndarray, " rows"]) -> Mask:
+    """Return the marked places, each with probability `rate` of its row and independently of all others."""
+    limits = np.minimum(np.rint(rate * 2.0**32), 2.0**32 - 1).astype(np.uint32)
+    chosen = looked_up.words(keys, places.shape[1]) < limits[:, None]
+    chosen |= (rate >= 1)[:, None]
+    chosen &= places
+    return chosen
+
+
+class Law:
+    """A law of span lengths: numbers 0, 1, 2 … (below 255) with given weights, drawn from 32 bits each."""
+
+    def __init__(self, weights: list[float]) -> None:
+        shares = np.asarray(weights) / np.sum(weights)
+        self.mean = float(shares @ np.arange(len(shares)))
+        self._limits = np.rint(np.cumsum(shares)[:-1] * 2.0**32).astype(np.uint64)
+        first = np.arange(2**16, dtype=np.uint64) << np.uint64(16)  # the lowest number with these high 16 bits
+        self._table = np.searchsorted(self._limits, first, side="right").astype(np.uint8)
+        self._table[np.minimum(self._limits >> np.uint64(16), np.uint64(2**16 - 1))] = 255  # the low ones decide
+
+    def draw(self, keys: Keys, number: int) -> Grid:
+        """Return `number` lengths for each key."""
+        drawn = looked_up.words(keys, number)
+        found = self._table.take(drawn >> np.uint32(16)).astype(np.int64)
+        open_ = np.flatnonzero(found == 255)
+        found.ravel()[open_] = np.searchsorted(self._limits, drawn.ravel()[open_], side="right")
+        return found
+
+
+class Text:
+    """The places of the ordinary tokens of a batch, by their rank among the ordinary tokens of their row."""
+
+    def __init__(self, ordinary: Mask) -> None:
+        self.width = ordinary.shape[1]
+        self.counts: Rows = ordinary.sum(axis=1)
+        self.places: Flat = np.flatnonzero(ordinary)
+        self.first: Rows = np.cumsum(self.counts) - self.counts
+        self.ordinary = ordinary
+
+    def locate(self, starts: Grid, sizes: Grid, number: Rows) -> Spans:
+        """Return the spans that begin at the ordinary token of rank `starts` of their row and hold `sizes` of them.
+
+        A special token inside a span cuts it in two. An empty span may stand behind the last token of its row.
+        """
+        if not len(self.places):
+            return Spans(starts, starts, number)
+        ranks = starts + self.first[:, None]
+        behind = starts >= self.counts[:, None]
+        ranks -= behind
+        begins = self.places[ranks]
+        begins += behind
+        ranks += sizes
+        full = sizes > 0
+        ranks -= full
+        ends = self.places[ranks]
+        ends += 1
+        np.copyto(ends, begins, where=~full)
+        if not self.counts.all():  # nothing can be hidden where no ordinary token is
+            none = self.counts == 0
+            begins[none] = ends[none] = (np.flatnonzero(none) * self.width)[:, None]
+        long = np.flatnonzero(ends - begins > sizes)
+        return self._cut(begins, ends, number, long) if len(long) else Spans(begins, ends, number)
+
+    def _cut(self, begins: Grid, ends: Grid, number: Rows, long: Flat) -> Spans:
+        first = begins.ravel()[long]
+        inner = laid_out(first, ends.ravel()[long] - first)
+        special = inner[~self.ordinary.ravel()[inner]]
+        stops, goes = special, special + 1
+        if (special[1:] == goes[:-1]).any():  # nothing is left between special tokens side by side
+            apart = special[1:] > goes[:-1]
+            stops, goes = stops[np.append(True, apart)], goes[np.append(apart, True)]
+        rows = stops // self.width
+        more = np.bincount(rows, minlength=len(begins))
+        rank = np.arange(len(stops)) - (np.cumsum(more) - more)[rows]
+        most = int(more.max())
+        both = np.empty((2, len(begins), begins.shape[1] + most), dtype=np.int64)
+        both[:, :, :most] = ends.max(axis=1)[:, None]  # the filling stands behind all spans
+        both[0, :, most:], both[1, :, most:] = begins, ends
+        both[0, rows, rank], both[1, rows, rank] = goes, stops
+        both.sort(axis=2)
+        return Spans(both[0], both[1], number + more)
+
+
+def laid_out(begins: Flat, sizes: Flat) -> Flat:
+    """Return the places of runs, one run behind the other."""
+    stops = np.cumsum(sizes)
+    return np.repeat(begins - (stops - sizes), sizes) + np.arange(int(stops[-1]) if len(stops) else 0)
+
+
+def scatter(keys: Keys, tokens: Rows, hidden: Rows, spans: Rows) -> tuple[Grid, Grid]:
+    """Return start and size of `spans` spans that hide `hidden` of the tokens of each row, none touching.
+
+    Every arrangement that begins kept and ends hidden is equally likely: choosing parts − 1 of the total − 1 cut
+    points uniformly is choosing a composition of the total uniformly, once for the kept, once for the hidden.
+    """
+    both = np.concatenate([looked_up.fold(keys, "kept"), looked_up.fold(keys, "hidden")])
+    totals = np.concatenate([tokens - hidden, hidden])
+    parts = np.concatenate([spans, spans])
+    cuts = sample(both, np.maximum(totals - 1, 0), np.maximum(parts - 1, 0), totals - 1)
+    ends = np.concatenate([cuts + 1, totals[:, None]], axis=1)
+    done = ends[len(tokens) :]  # the hidden tokens up to the end of each span; above, the kept tokens before it
+    before = np.zeros_like(done)
+    before[:, 1:] = done[:, :-1]
+    return ends[: len(tokens)] + before, done - before
+
+
+def gaps(keys: Keys, tokens: Rows, hidden: Rows, law: Law) -> tuple[Grid, Grid, Rows]:
+    """Return start, size and number of spans with lengths of a law, that hide exactly `hidden` tokens of each row.
+
+    Lengths are drawn until they reach that sum, and the last one is trimmed. The spans stand in different gaps
+    between the kept tokens, all choices alike, so they never touch; a span of length 0 stands in its gap.
+    """
+    kept = tokens - hidden
+    draws = int(1.5 * int(hidden.max(initial=0)) / law.mean) + 16
+    reached = np.cumsum(law.draw(looked_up.fold(keys, "spans"), draws), axis=1)
+    spans = np.minimum((reached < hidden[:, None]).sum(axis=1) + 1, np.minimum(np.minimum(kept + 1, hidden), draws))
+    spans[hidden == 0] = 0
+    most = int(spans.max(initial=0))
+    upto = np.minimum(reached[:, :most], hidden[:, None])
+    np.copyto(upto, hidden[:, None], where=np.arange(most) >= (spans - 1)[:, None])
+    before = np.zeros_like(upto)
+    before[:, 1:] = upto[:, :-1]
+    return sample(looked_up.fold(keys, "gaps"), kept + 1, spans, kept) + before, upto - before, spans

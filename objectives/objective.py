@@ -8,8 +8,9 @@ dataclass is its own configuration: its numbers are the flags of the command and
 from __future__ import annotations
 
 from abc import ABC, abstractmethod
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal
 
 import numpy as np
 from jaxtyping import Bool, Int
@@ -17,10 +18,14 @@ from jaxtyping import Bool, Int
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadUsage
-from objectives.batch import IGNORED, Batch
+from objectives.batch import IGNORED, Batch, merge
+from objectives.noise import Grid, Rows, Text, within
+from objectives.weaving import Side
 
 Shape = Literal["encoder", "decoder", "encoder-decoder"]
 Ids = Int[np.ndarray, " _"]
+Mode = Literal["", "nlu", "nlg", "s2s"]
+"""One of UL2's mode tokens, or none."""
 
 
 @dataclass(frozen=True)
@@ -51,6 +56,8 @@ class Objective(ABC):
     """How it frames a text; fine-tuning frames texts alike."""
     strangers: ClassVar[bool] = False
     """Whether each row needs a block from elsewhere beside it (``Blocks.others``)."""
+    reads: ClassVar[Literal["forward", "both"]] = "forward"
+    """For decoders: whether a finished model reads a text from left to right, or all of it at once."""
 
     isolated: bool = False
     """Hide the documents of a block from each other."""
@@ -69,16 +76,29 @@ class Objective(ABC):
         Raises:
             BadUsage: if not even one corpus token fits.
         """
-        block = 0
-        while self.positions(block + 1) <= length:
-            block += 1
-        if block == 0:
+        if self.positions(1) > length:
             raise BadUsage(f"--length {length} holds no example", f"the least is {self.positions(1)}")
-        return block
+        fits, beyond = 1, 2
+        while self.positions(beyond) <= length:
+            fits, beyond = beyond, 2 * beyond
+        while beyond - fits > 1:
+            middle = (fits + beyond) // 2
+            fits, beyond = (middle, beyond) if self.positions(middle) <= length else (fits, middle)
+        return fits
 
     @abstractmethod
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return what the rows of `blocks` ask and answer; row i depends on nothing but row i."""
+
+    @classmethod
+    def together(cls, members: Sequence[Any], which: Rows, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
+        """Return one batch in which row i is asked by ``members[which[i]]``: what mixtures are made of.
+
+        An objective that can draw for rows of different numbers at once overrides it, and is as fast as alone.
+        """
+        parts = [(np.flatnonzero(which == number), member) for number, member in enumerate(members)]
+        batches = [(rows, member.collate(blocks.take(rows), vocabulary)) for rows, member in parts if len(rows)]
+        return merge(batches, token(vocabulary, "pad"))
 
     @abstractmethod
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
@@ -118,6 +138,19 @@ def check_rates(objective: Objective, **rates: float) -> None:
             )
 
 
+def check_mode(mode: Mode, vocabulary: Vocabulary) -> None:
+    """Refuse a vocabulary without the mode token that is named.
+
+    Raises:
+        BadUsage: naming the token.
+    """
+    if mode and getattr(vocabulary, mode) is None:
+        raise BadUsage(
+            f"the vocabulary has no <{mode}> token, which mode = {mode!r} needs",
+            "use a vocabulary made by `corpora build`, which reserves all special tokens, or leave the mode out",
+        )
+
+
 def token(vocabulary: Vocabulary, role: str) -> int:
     """Return the id of the special token with this role, which ``check`` has found to be there."""
     return int(getattr(vocabulary, role))
@@ -128,18 +161,50 @@ def ids_of(vocabulary: Vocabulary, *roles: str | None) -> list[int]:
     return [token(vocabulary, role) for role in roles if role is not None]
 
 
-def with_attention(
-    inputs: dict[str, Int[np.ndarray, "rows _"]], lengths: Int[np.ndarray, " rows"]
-) -> dict[str, Int[np.ndarray, "rows _"]]:
+def text_of(blocks: Blocks, vocabulary: Vocabulary) -> Text:
+    """Return the ordinary tokens of blocks."""
+    ordinary = vocabulary.is_ordinary(blocks.ids)
+    if blocks.lengths.min(initial=ordinary.shape[1]) < ordinary.shape[1]:
+        ordinary &= within(blocks.lengths, ordinary.shape[1])
+    return Text(ordinary)
+
+
+def with_attention(inputs: dict[str, np.ndarray], lengths: Rows) -> dict[str, np.ndarray]:
     """Return the inputs, with an attention mask where some row is padded; full rows need none."""
     width = inputs["input_ids"].shape[1]
-    if (lengths < width).any():
-        inputs["attention_mask"] = (np.arange(width) < lengths[:, None]).astype(np.int64)
+    if lengths.min(initial=width) < width:
+        inputs["attention_mask"] = within(lengths, width).astype(np.int64)
     return inputs
 
 
-def answered(labels: Int[np.ndarray, "rows width"], start: int, pad: int) -> Int[np.ndarray, "rows width"]:
+def answered(labels: Grid, start: int, pad: int) -> Grid:
     """Return what is known when each label is asked: `start`, then the labels up to the one before."""
-    given = np.full_like(labels, start)
-    given[:, 1:] = np.where(labels[:, :-1] == IGNORED, pad, labels[:, :-1])
+    given = np.empty_like(labels)
+    given[:, 0:1] = start
+    given[:, 1:] = labels[:, :-1]
+    given[given == IGNORED] = pad
     return given
+
+
+def framed_numbers(blocks: Blocks, before: int, after: int) -> Grid:
+    """Return the number of the document of each position of rows that are framed by so many marks, −1 at padding.
+
+    A mark of the frame belongs to the document that it stands beside.
+    """
+    framed = blocks.lengths + before + after
+    width = int(framed.max(initial=0))
+    places = np.clip(np.arange(width) - before, 0, np.maximum(blocks.lengths - 1, 0)[:, None])
+    numbers = np.take_along_axis(np.cumsum(blocks.documents, axis=1), places, axis=1)
+    return np.where(within(framed, width), numbers, -1)
+
+
+def numbers_of(side: Side, blocks: Blocks, order: Grid | None = None) -> Grid:
+    """Return the number of the document of each position of woven rows, −1 at padding.
+
+    `order` are the places behind the rows that were woven, where they were arranged before.
+    """
+    numbers = np.cumsum(blocks.documents, axis=1).ravel()
+    if order is not None:
+        numbers = numbers[order.ravel()]
+    found = numbers.take(side.places, mode="clip")
+    return np.where(side.inside, found, -1)

@@ -22,11 +22,11 @@ from jaxtyping import Bool, Int
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from foundation.keys import bits, fold
-from objectives import noise as grammar
+from foundation.keys import below, bits, fold
 from objectives.batch import IGNORED, Batch
 from objectives.masking import Masking
-from objectives.objective import Ids, token, with_attention
+from objectives.objective import Ids, numbers_of, token, with_attention
+from objectives.weaving import weave
 
 Rows = Int[np.ndarray, " rows"]
 
@@ -43,33 +43,39 @@ class SentenceOrder(Masking):
 
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return ``<cls> … <sep> … <sep>``, segment ids, the order and the hidden tokens at their places."""
-        width = blocks.ids.shape[1]
         found, left, cut, right = _segments(blocks, vocabulary)
         swapped = found & (bits(fold(blocks.keys, "order"), 1)[:, 0] >> np.uint64(63) == 1)
-        origin = _swap(width, left, cut, right, swapped)
-        ids = grammar.arrange(blocks.ids, origin)
-        inside = grammar.within(blocks.lengths, width)
-        asked, noise = self.hide(blocks.keys, ids, inside, vocabulary)
-        middle = np.where(swapped, left + right - cut, cut)
-        seam = (np.arange(width) == middle[:, None]) & found[:, None]
-        sep, cls = token(vocabulary, "sep"), token(vocabulary, "cls")
-
-        def framed(values: np.ndarray, first: int, between: int, pad: int) -> tuple[np.ndarray, np.ndarray]:
-            rows, lengths = grammar.emit((seam, between), (inside, values))
-            return grammar.frame(rows, lengths, [first], [between], pad)
-
-        inputs, lengths = framed(asked, cls, sep, token(vocabulary, "pad"))
-        second = (np.arange(width) >= middle[:, None]) & found[:, None]
-        types, _ = grammar.emit((seam, 0), (inside, second.astype(np.int64)))
-        types, _ = grammar.frame(types, lengths - 2, [0], [0], 0)
-        types[np.arange(len(types)), lengths - 1] = found
-        labels, _ = framed(np.where(noise, ids, IGNORED), IGNORED, IGNORED, IGNORED)
+        row = np.arange(len(blocks)) * blocks.ids.shape[1]
+        first, second = (left, cut), (cut, right)
+        runs = [  # <cls>, what stands before, two segments with <sep> between them, what stands behind, <sep>
+            (row, 1),
+            (row, left),
+            tuple(np.where(swapped, b, a) for a, b in zip(first, second, strict=True)),
+            (row + cut, found),
+            tuple(np.where(swapped, a, b) for a, b in zip(first, second, strict=True)),
+            (row + right, blocks.lengths - right),
+            (row + np.maximum(blocks.lengths - 1, 0), 1),
+        ]
+        begins, sizes = np.empty((2, len(row), len(runs)), dtype=np.int64)
+        for slot, (begin, size) in enumerate(runs):
+            begins[:, slot], sizes[:, slot] = begin, size
+        for slot in (2, 4):
+            sizes[:, slot] -= begins[:, slot]
+            begins[:, slot] += row
+        side, starts = weave(blocks.ids, begins, sizes, token(vocabulary, "pad"))
+        flat = side.ids.ravel()
+        flat[starts[:, 0]] = token(vocabulary, "cls")
+        flat[starts[found, 3]] = flat[starts[:, 6]] = token(vocabulary, "sep")
+        asked, labels = self.hide(blocks.keys, side.ids, side.lengths, vocabulary, blocks.progress)
+        seam = np.where(found, starts[:, 4] - starts[:, 0], side.ids.shape[1])
+        types = ((np.arange(side.ids.shape[1]) >= seam[:, None]) & side.inside).astype(np.int64)
+        inputs = with_attention({"input_ids": asked, "token_type_ids": types}, side.lengths)
+        if self.isolated:
+            inputs["segment"] = numbers_of(side, blocks)
+        origin = np.where(side.inside, side.places - row[:, None], -1)
+        origin.ravel()[starts[:, 0]] = origin.ravel()[starts[found, 3]] = origin.ravel()[starts[:, 6]] = -1
         order = np.where(found, swapped.astype(np.int64), IGNORED)
-        return Batch(
-            with_attention({"input_ids": inputs, "token_type_ids": types}, lengths),
-            {"tokens": labels, "order": order},
-            framed(origin, -1, -1, -1)[0],
-        )
+        return Batch(inputs, {"tokens": labels, "order": order}, origin)
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the inputs with each answer in its place, in the order they came from, without the frame."""
@@ -89,37 +95,35 @@ def _segments(blocks: Blocks, vocabulary: Vocabulary) -> tuple[Bool[np.ndarray, 
     """Return which rows have a boundary to cut at, and the places left ≤ cut ≤ right of the two segments.
 
     The segments are ``[left, cut)`` and ``[cut, right)``: the whole sentences around the cut that lie in the block
-    and in one document.
+    and in one document. Sentences are few, so everything happens on the list of them.
     """
-    ids, lengths, begins, documents = blocks.ids, blocks.lengths, blocks.sentences, blocks.documents
-    rows, width = ids.shape
-    place = np.arange(width)
-    later = np.where(begins, place, width)
-    following = np.full((rows, width), width, dtype=np.int64)  # the next sentence start after each place
-    following[:, :-1] = np.minimum.accumulate(later[:, ::-1], axis=1)[:, ::-1][:, 1:]
-    final = ids[np.arange(rows), np.maximum(lengths - 1, 0)]
-    closed = ~vocabulary.ordinary[final] & (lengths > 0)  # the row's last document ends in the block
-    whole = begins & ((following < width) | closed[:, None])
-    candidates = whole & ~documents & (np.cumsum(begins, axis=1) >= 2)
-    found = candidates.any(axis=1)
-    chosen = grammar.choose(fold(blocks.keys, "cut"), candidates, found.astype(np.int64))
-    cut = np.argmax(chosen, axis=1)
-    upto = place <= cut[:, None]
-    document = np.max(np.where(documents & upto, place, -1), axis=1)
-    left = np.maximum(document, np.argmax(begins, axis=1))
-    beyond = np.min(np.where(documents & ~upto, place, width), axis=1)
-    last_start = width - 1 - np.argmax(begins[:, ::-1], axis=1)
-    right = np.where(beyond < width, beyond - 1, np.where(closed, lengths - 1, last_start))
-    nowhere = np.where(found, 0, 1)
-    return found, left * (1 - nowhere), cut * (1 - nowhere), right * (1 - nowhere)
-
-
-def _swap(
-    width: int, left: Rows, cut: Rows, right: Rows, swapped: Bool[np.ndarray, " rows"]
-) -> Int[np.ndarray, "rows width"]:
-    """Return the place that each place shows after the segments of the swapped rows have changed sides."""
-    place = np.arange(width)[None, :].repeat(len(left), axis=0)
-    left, cut, right = left[:, None], cut[:, None], right[:, None]
-    middle = left + right - cut
-    moved = np.where(place < middle, place - left + cut, place - middle + left)
-    return np.where(swapped[:, None] & (place >= left) & (place < right), moved, place)
+    rows, width = blocks.ids.shape
+    row_end = np.arange(1, rows + 1) * width
+    begins = np.flatnonzero(blocks.sentences)
+    owner = begins // width
+    stands = blocks.documents.ravel()[begins]  # a sentence that begins a document
+    final = blocks.ids[np.arange(rows), np.maximum(blocks.lengths - 1, 0)]
+    closed = ~vocabulary.is_ordinary(final) & (blocks.lengths > 0)  # the row's last document ends in the block
+    follows = np.zeros(len(begins), dtype=bool)  # another sentence of the row comes behind
+    follows[:-1] = owner[1:] == owner[:-1]
+    preceded = np.zeros(len(begins), dtype=bool)
+    preceded[1:] = follows[:-1]
+    candidates = np.flatnonzero((follows | closed[owner]) & ~stands & preceded)
+    number = np.bincount(owner[candidates], minlength=rows)
+    found = number > 0
+    first = np.cumsum(number) - number
+    drawn = below(np.maximum(number, 1), bits(fold(blocks.keys, "cut"), 1)[:, 0])
+    chosen = candidates[np.minimum(first + drawn, max(len(candidates) - 1, 0))[found]]
+    edge = stands | ~preceded  # the first sentence of a document or of the row
+    place = np.arange(len(begins))
+    opening = np.maximum.accumulate(np.where(edge, place, 0))[chosen]
+    over = np.minimum.accumulate(np.where(edge, place, len(begins))[::-1])[::-1]  # the first such sentence from here
+    behind = np.append(over, len(begins))[chosen + 1]
+    last = np.append(begins, rows * width)[behind]
+    mine = owner[chosen]
+    inner = last < row_end[mine]  # a document begins behind, in this row: the last token before it is </s>
+    final_start = begins[behind - 1]  # the row's last sentence, whole only if its document ends in the block
+    right = np.where(inner, last - 1, np.where(closed[mine], mine * width + blocks.lengths[mine] - 1, final_start))
+    places = np.zeros((3, rows), dtype=np.int64)
+    places[:, mine] = np.stack([begins[opening], begins[chosen], right]) - mine * width
+    return found, places[0], places[1], places[2]

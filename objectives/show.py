@@ -1,105 +1,192 @@
-"""``objectives show``: the original, what is asked and what is answered, for a text and words to hide."""
+"""``objectives show``: the original, what is asked and what is answered, on a terminal or a page."""
 
 from __future__ import annotations
 
+import os
+import sys
+from collections.abc import Callable
+from dataclasses import dataclass, field, fields
+from pathlib import Path
+
 import numpy as np
 
-from corpora import sentences
-from corpora.blocks import Blocks
-from corpora.vocabulary import SPECIALS, Vocabulary
-from foundation.keys import fold
-from foundation.refusal import BadUsage, unknown
-from objectives import IGNORED, OBJECTIVES, Objective
-from objectives.objective import Ids
-from objectives.requests import Show
+from corpora.store import Corpus
+from corpora.vocabulary import Vocabulary
+from foundation.page import Page
+from foundation.refusal import BadUsage, Refusal
+from foundation.request import name_of
+from objectives import OBJECTIVES, Objective, sources
+from objectives.drawing import Terminal, coloured, columns, put
+from objectives.feed import Feed
+from objectives.picture import SIGNS, Picture, of_batch, of_pose
+from objectives.requests import TEXT, Show
+from objectives.spelling import clean
 
-Piece = tuple[int, int]
+
+@dataclass
+class _Shown:
+    """What is shown: a heading, remarks, and a picture for each example."""
+
+    heading: str
+    remarks: list[str] = field(default_factory=list)
+    pictures: list[Picture] = field(default_factory=list)
 
 
 def show(asked: Show) -> None:
-    """Print each objective's drawing of the text.
+    """Draw each example, on the terminal or on the page that is asked for.
 
     Raises:
-        BadUsage: for an unknown objective, an empty text, or words to hide that are not in it.
+        BadUsage: for flags that do not go together, words to hide that are not in the text, a row or a step that
+            is not there.
+        BadData: for a corpus that cannot be read, or is not the run's.
+        BadCheckpoint: for a folder that is no run.
     """
-    if asked.name and asked.name not in OBJECTIVES:
-        raise unknown("objective", asked.name, OBJECTIVES)
-    vocabulary = Vocabulary.open(asked.corpus) if asked.corpus else _words(asked.text)
-    ids, places = _encode(asked.text, vocabulary)
+    _agree(asked)
+    if asked.run is not None:
+        shown = _run(asked, asked.run)
+    elif asked.corpus is not None and asked.text is None:
+        shown = _corpus(asked, asked.corpus)
+    else:
+        shown = _text(asked, TEXT if asked.text is None else asked.text)
+    tokens = [token for picture in shown.pictures for line in picture.lines for token in line.tokens]
+    if any(token.look in SIGNS for token in tokens):
+        shown.remarks.append("beneath a word, = is the answer where the word was kept, ≠ where it was replaced")
+    if any(token.look == "border" and token.text.startswith("[") for token in tokens):
+        shown.remarks.append("[1], [2] …: where pieces of the text begin that have changed places, in its order")
+    if asked.html is None:
+        _print(shown)
+    else:
+        _write(shown, asked.html)
+
+
+def _agree(asked: Show) -> None:
+    """Refuse flags that say two things, or nothing."""
+    if asked.run is not None and (asked.text is not None or asked.objective is not None):
+        raise BadUsage(f"--run {asked.run} has its own text and objective", "leave out --text and --objective")
+    if asked.hide and asked.text is None and (asked.run is not None or asked.corpus is not None):
+        raise BadUsage("--hide hides words of a given text", "give --text")
+    if asked.step and asked.run is None:
+        raise BadUsage("--step is a step of a run", "give --run")
+
+
+def _objectives(asked: Show, shown: _Shown) -> list[Objective]:
+    """Return the objective that is asked for, or all that need nothing said."""
+    if asked.objective is not None:
+        return [asked.objective]
+    found = []
+    for name, kind in OBJECTIVES.items():
+        try:
+            found.append(kind())
+        except (TypeError, Refusal):
+            shown.remarks.append(f"{name} is not shown: say more of it, --objective {name} --objective.…")
+    return found
+
+
+def _name(objective: Objective) -> str:
+    choice = next(field for field in fields(Show) if field.name == "objective")
+    return name_of(choice, objective)
+
+
+def _text(asked: Show, text: str) -> _Shown:
+    """Return the text under each objective: with the given words hidden, or under noise that each draws itself."""
+    vocabulary = Vocabulary.open(asked.corpus) if asked.corpus else sources.words(text, asked.other)
+    ids, places = sources.encode(text, vocabulary)
     if len(ids) < 2:
         raise BadUsage("--text needs at least two words")
-    hidden = _find(asked.text, asked.hide, places)
-    print(f"text    {asked.text}")
-    for name, kind in OBJECTIVES.items():
-        if asked.name in ("", name):
-            objective = kind()
-            objective.check(vocabulary, len(ids))
-            shown = objective.pose(ids, hidden, vocabulary) if asked.hide else _drawn(objective, ids, asked, vocabulary)
-            print(f"\n{name}\n  asked   {_read(shown[0], vocabulary)}\n  answer  {_read(shown[1], vocabulary)}")
-            for line in shown[2:]:
-                print(f"  order   {line}")
+    noise = sources.find(text, asked.hide, places)
+    shown = _Shown(f"text: {clean(text)}")
+
+    def draw(objective: Objective) -> Picture:
+        name = _name(objective)
+        objective.check(vocabulary, len(ids))
+        if asked.hide:
+            return of_pose(name, ids, noise, *objective.pose(ids, noise, vocabulary), vocabulary)
+        other = asked.other if objective.strangers else None
+        blocks = sources.as_block(text, other, asked.seed, vocabulary)
+        return of_batch(name, objective.collate(blocks, vocabulary), 0, blocks, vocabulary, objective.shape)
+
+    for objective in _objectives(asked, shown):
+        shown.pictures += _drawn(asked, objective, lambda objective=objective: [draw(objective)])
+    return shown
 
 
-def _words(text: str) -> Vocabulary:
-    """Return a vocabulary whose pieces are the words of the text, as white space separates them."""
-    from tokenizers import AddedToken, Tokenizer, models, pre_tokenizers
-
-    pieces = [*SPECIALS, *dict.fromkeys(text.split())]
-    tokenizer = Tokenizer(models.WordLevel({piece: number for number, piece in enumerate(pieces)}, unk_token="<unk>"))
-    tokenizer.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
-    tokenizer.add_special_tokens([AddedToken(piece, special=True) for piece in SPECIALS])
-    return Vocabulary.of(tokenizer)
-
-
-def _encode(text: str, vocabulary: Vocabulary) -> tuple[Ids, list[Piece]]:
-    encoding = vocabulary.tokenizer.encode(text, add_special_tokens=False)
-    return np.array(encoding.ids, dtype=np.int64), list(encoding.offsets)
+def _drawn(asked: Show, objective: Objective, draw: Callable[[], list[Picture]]) -> list[Picture]:
+    """Return the pictures of an objective; one of many that refuses says so and does not stop the others."""
+    try:
+        return draw()
+    except Refusal as refusal:
+        if asked.objective is not None:
+            raise
+        picture = Picture(_name(objective))
+        picture.say("refused", refusal.what)
+        return [picture]
 
 
-def _find(text: str, hide: tuple[str, ...], places: list[Piece]) -> np.ndarray:
-    """Return which tokens lie in the given words; each is looked for behind the one before it, then anywhere."""
-    hidden = np.zeros(len(places), dtype=bool)
-    behind = 0
-    for words in hide:
-        start = text.find(words, behind)
-        start = text.find(words) if start < 0 else start
-        if start < 0 or not words:
-            raise BadUsage(f"--hide {words!r} is not in the text", f"the text is: {text}")
-        end = behind = start + len(words)
-        found = [i for i, (first, last) in enumerate(places) if first < end and last > start and last > first]
-        hidden[found] = True
-    return hidden
+def _corpus(asked: Show, folder: Path) -> _Shown:
+    """Return blocks of a corpus under each objective."""
+    corpus = Corpus.open(folder)
+    rows, most = sources.blocks(asked, corpus)
+    shown = _Shown(f"{folder} · train · {_range('block', rows)} of {most:,}, {asked.block} tokens each")
+
+    def draw(objective: Objective) -> list[Picture]:
+        objective.check(corpus.vocabulary, asked.block)
+        feed = sources.Stream(corpus.part("train"), corpus.vocabulary, objective, asked.block, asked.seed)
+        titles = [_name(objective) if len(rows) == 1 else f"{_name(objective)} · block {row}" for row in rows]
+        return _pictures(feed, rows, np.arange(len(rows)), titles)
+
+    for objective in _objectives(asked, shown):
+        shown.pictures += _drawn(asked, objective, lambda objective=objective: draw(objective))
+    return shown
 
 
-def _drawn(objective: Objective, ids: Ids, asked: Show, vocabulary: Vocabulary) -> tuple:
-    """Return what the objective asks and answers of the text as one block, under its own keyed noise."""
-    begins = np.zeros((1, len(ids)), dtype=bool)
-    _, places = _encode(asked.text, vocabulary)
-    firsts = [first for first, _ in places]
-    begins[0, np.searchsorted(firsts, sentences.starts(asked.text), side="right") - 1] = True
-    documents = np.zeros_like(begins)
-    documents[0, 0] = begins[0, 0] = True
-    key = np.asarray(fold(asked.seed, "show"), dtype=np.uint64).reshape(1)
-    blocks = Blocks(ids[None], np.array([len(ids)]), begins, documents, key)
-    batch = objective.collate(blocks, vocabulary)
-    answer = batch.targets["tokens"][0]
-    order = batch.targets.get("order")
-    words = {0: "0, in their order", 1: "1, swapped", IGNORED: "not asked: no two whole sentences"}
-    lines = () if order is None else (words[int(order[0])],)
-    return batch.inputs["input_ids"][0], answer[answer != IGNORED], *lines
+def _run(asked: Show, folder: Path) -> _Shown:
+    """Return rows of the batch that a run reads at a step."""
+    told, feed, steps = sources.feed(folder, asked.step, asked.corpus)
+    told.objective.check(feed.vocabulary, feed.block)
+    rows = sources.chosen(asked.row, asked.rows, 4, told.rows, f"a step of {folder} has {told.rows} rows")
+    positions = asked.step * told.rows + np.arange(told.rows)
+    indices = feed.indices(positions)
+    titles = [f"row {row} · position {positions[row]:,} · block {indices[row]:,} of {feed.blocks:,}" for row in rows]
+    heading = (
+        f"{folder} · {_name(told.objective)} · step {asked.step:,} of {steps:,} · {_range('position', positions)} · "
+        f"{_range('row', rows)} of {told.rows} shown"
+    )
+    return _Shown(heading, pictures=_pictures(feed, positions, rows, titles))
 
 
-def _read(ids: Ids, vocabulary: Vocabulary) -> str:
-    """Return ids as text in which special tokens stand between spaces."""
-    parts: list[str] = []
-    run: list[int] = []
-    for number in [*ids.tolist(), None]:
-        if number is not None and vocabulary.ordinary[number]:
-            run.append(number)
-            continue
-        if run:
-            parts.append(vocabulary.decode(run).strip())
-            run = []
-        if number is not None:
-            parts.append(vocabulary.pieces[number])
-    return " ".join(parts)
+def _range(what: str, numbers: np.ndarray) -> str:
+    first, last = int(numbers[0]), int(numbers[-1])
+    return f"{what} {first:,}" if first == last else f"{what}s {first:,} to {last:,}"
+
+
+def _pictures(feed: Feed, positions: np.ndarray, rows: np.ndarray, titles: list[str]) -> list[Picture]:
+    """Return the pictures of some rows of the batch at `positions`."""
+    blocks = feed.read(positions)
+    batch = feed.objective.collate(blocks, feed.vocabulary)
+    return [
+        of_batch(title, batch, int(row), blocks, feed.vocabulary, feed.objective.shape)
+        for title, row in zip(titles, rows, strict=True)
+    ]
+
+
+def _print(shown: _Shown) -> None:
+    terminal = Terminal(columns(), colours=coloured(sys.stdout.isatty(), os.environ))
+    lines = [*terminal.words(shown.heading)]
+    for picture in shown.pictures:
+        lines += ["", *terminal.lines(picture)]
+    lines += ["", *(line for remark in shown.remarks for line in terminal.words(remark))] if shown.remarks else []
+    encoding = sys.stdout.encoding or "utf-8"
+    print("\n".join(lines).encode(encoding, "replace").decode(encoding))
+
+
+def _write(shown: _Shown, path: Path) -> None:
+    page = Page("What is asked, and what is answered", shown.heading)
+    for picture in shown.pictures:
+        put(page, picture)
+    for remark in shown.remarks:
+        page.paragraph(remark, soft=True)
+    try:
+        page.write(path)
+    except OSError as error:
+        raise BadUsage(f"--html {path}: {error.strerror}", "give a file in a folder that is there") from error
+    print(path)

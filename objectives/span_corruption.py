@@ -9,22 +9,41 @@ A run of hidden words becomes one sentinel, whatever its length; the answer name
 Of m ordinary tokens N = round(density · m) are hidden in S = round(N / mean) spans, at least one of each, and every
 mask of S non-touching spans that begins kept and ends hidden is equally likely. Both sides end with ``</s>``. A span
 that would cross the end of a document inside the block becomes two.
+
+``rolled`` turns the mask by a random number of tokens, so that the first token may be hidden and the last kept; a
+span that the turn cuts in two has two sentinels. ``mode`` puts one of UL2's mode tokens in front of the asked side.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
-from typing import ClassVar
+from typing import Any, ClassVar
 
 import numpy as np
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from foundation.keys import fold
+from foundation.keys import below, bits, fold
 from foundation.refusal import BadUsage
 from objectives import noise as grammar
 from objectives.batch import IGNORED, Batch
-from objectives.objective import Frame, Ids, Objective, Shape, answered, check_rates, ids_of, token, with_attention
+from objectives.noise import Grid, Rows, Spans
+from objectives.objective import (
+    Frame,
+    Ids,
+    Mode,
+    Objective,
+    Shape,
+    answered,
+    check_mode,
+    check_rates,
+    numbers_of,
+    text_of,
+    token,
+    with_attention,
+)
+from objectives.weaving import Side, collapse, reveal
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -39,61 +58,75 @@ class SpanCorruption(Objective):
     """Share of the ordinary tokens of a row that is hidden."""
     mean: float = 3.0
     """Mean length of a hidden span, in tokens."""
+    rolled: bool = False
+    """Turn the mask by a random number of tokens, so that a row may begin hidden and end kept."""
+    mode: Mode = ""
+    """UL2's mode token in front of the asked side, or none."""
 
     def __post_init__(self) -> None:
+        """Refuse numbers that no text has."""
         check_rates(self, density=self.density)
         if self.mean < 1:
             raise BadUsage(f"SpanCorruption: mean = {self.mean} is below 1", "give the mean span length in tokens")
 
-    def counts(self, lengths: grammar.Rows) -> tuple[grammar.Rows, grammar.Rows]:
+    def counts(self, lengths: Rows) -> tuple[Rows, Rows]:
         """Return the hidden tokens and the spans of rows with so many ordinary tokens."""
-        hidden = np.minimum(grammar.count(self.density, lengths), np.maximum(lengths - 1, np.minimum(lengths, 1)))
-        spans = np.maximum(np.rint(hidden / self.mean).astype(np.int64), 1)
-        return hidden, np.maximum(np.minimum(spans, np.minimum(hidden, lengths - hidden)), np.minimum(hidden, 1))
+        return _counts(np.full(len(lengths), self.density), np.full(len(lengths), self.mean), lengths)
 
     def positions(self, block: int) -> int:
-        """Return the length of the asked side with its ``</s>``: block − hidden + spans + 1."""
+        """Return the length of the asked side with its ``</s>``: block − hidden + spans + 1, one more with a mode.
+
+        One more also if ``rolled``, where the turn may cut a span in two.
+        """
         hidden, spans = self.counts(np.array([block]))
-        return block - int(hidden[0]) + int(spans[0]) + 1
+        return block - int(hidden[0]) + int(spans[0]) + 1 + bool(self.mode) + self.rolled
 
     def reach(self, block: int) -> int:
         """Return block + 1: ends of documents inside a block cut spans in two, but a sentinel hides one token at least.
 
         The answer is bounded likewise, by two positions for each hidden token.
         """
-        return max(block, 2 * int(self.counts(np.array([block]))[0][0])) + 1
+        return max(block + bool(self.mode), 2 * int(self.counts(np.array([block]))[0][0])) + 1
 
     def check(self, vocabulary: Vocabulary, block: int) -> None:
-        """Refuse also when the spans of a row could outnumber the sentinels."""
+        """Refuse also a mean longer than what can be hidden, and more spans than there are sentinels."""
         super().check(vocabulary, block)
-        spans = int(self.counts(np.array([block]))[1][0])
-        if spans > len(vocabulary.sentinels):
+        hidden, spans = (int(found[0]) for found in self.counts(np.array([block])))
+        if self.mean > block:
             raise BadUsage(
-                f"--block {block} gives {spans} spans, the vocabulary has {len(vocabulary.sentinels)} sentinels",
-                "use a shorter --block, a lower --objective.density or a larger --objective.mean",
+                f"SpanCorruption: mean = {self.mean:g} tokens is longer than the row, --block {block}",
+                f"give a larger --block, or a mean of at most {hidden}",
             )
+        if spans + self.rolled > len(vocabulary.sentinels):
+            raise _too_many(f"--block {block} gives {spans + self.rolled} spans", vocabulary)
+        check_mode(self.mode, vocabulary)
 
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return ``asked </s>`` for the encoder and ``answer </s>`` as the decoder's targets."""
-        ids, lengths = blocks.ids, blocks.lengths
-        inside = grammar.within(lengths, ids.shape[1])
-        ordinary = vocabulary.ordinary[ids] & inside
-        tokens = ordinary.sum(axis=1)
-        hidden, spans = self.counts(tokens)
-        most = max(1, int(spans.max(initial=1)))
-        compact = grammar.alternate(
-            grammar.compose(fold(blocks.keys, "kept"), tokens - hidden, np.maximum(spans, 1), most),
-            grammar.compose(fold(blocks.keys, "hidden"), hidden, np.maximum(spans, 1), most),
-            ids.shape[1],
+        return self.together([self], np.zeros(len(blocks), dtype=np.int64), blocks, vocabulary)
+
+    @classmethod
+    def together(cls, members: Sequence[Any], which: Rows, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
+        """Return what rows with different densities, means and modes ask, drawn at once."""
+        text = text_of(blocks, vocabulary)
+        density, mean, rolled = (
+            np.array([getattr(m, n) for m in members])[which] for n in ("density", "mean", "rolled")
         )
-        asked, answer = _project(ids, inside, grammar.spread(compact, ordinary), vocabulary.sentinels)
-        after = ids_of(vocabulary, self.frame.after)
-        inputs, framed = grammar.frame(*asked, [], after, token(vocabulary, "pad"))
-        labels, _ = grammar.frame(*answer, [], after, IGNORED)
-        given = answered(labels, token(vocabulary, self.frame.start or "pad"), token(vocabulary, "pad"))
-        hidden = (labels != IGNORED) & vocabulary.ordinary[labels]
-        inputs = with_attention({"input_ids": inputs, "decoder_input_ids": given}, framed)
-        return Batch(inputs, {"tokens": labels}, hidden=hidden)
+        hidden, number = _counts(density, mean, text.counts)
+        starts, sizes = grammar.scatter(blocks.keys, text.counts, hidden, number)
+        if rolled.any():
+            starts, sizes, number = _roll(blocks.keys, text.counts, rolled, starts, sizes, number)
+        modes: Rows | int = -1
+        if any(member.mode for member in members):
+            modes = np.array([token(vocabulary, member.mode) if member.mode else -1 for member in members])[which]
+        eos, pad = token(vocabulary, "eos"), token(vocabulary, "pad")
+        asked, answer = _project(blocks, text.locate(starts, sizes, number), vocabulary, modes, eos, pad)
+        given = answered(answer.ids, token(vocabulary, cls.frame.start or "pad"), pad)
+        inputs = with_attention({"input_ids": asked.ids, "decoder_input_ids": given}, asked.lengths)
+        if members[0].isolated:
+            inputs["segment"], inputs["decoder_segment"] = (numbers_of(side, blocks) for side in (asked, answer))
+        said = answer.ids != IGNORED
+        return Batch(inputs, {"tokens": answer.ids}, hidden=said & vocabulary.ordinary[np.where(said, answer.ids, eos)])
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the asked side with each sentinel replaced by what the answer says it hides."""
@@ -108,27 +141,55 @@ class SpanCorruption(Objective):
                     said[word] = span = []
                 else:
                     span.append(word)
-            kept = asked[: length - 1].tolist()
+            kept = asked[bool(self.mode) : length - 1].tolist()
             rows.append(np.array([word for shown in kept for word in said.get(shown, [shown])], dtype=np.int64))
         return rows
 
     def pose(self, ids: Ids, noise: np.ndarray, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
         """Return the text with a sentinel for each run of hit tokens, and the sentinels with what they hide."""
-        everywhere = np.ones((1, len(ids)), dtype=bool)
-        asked, answer = _project(ids[None], everywhere, noise[None], vocabulary.sentinels)
-        return asked[0][0], answer[0][0]
+        edges = np.flatnonzero(np.diff(np.concatenate([[False], noise, [False]])))
+        spans = Spans(edges[None, ::2], edges[None, 1::2], np.array([len(edges) // 2]))
+        marks, eos = vocabulary.sentinels[: len(edges) // 2], token(vocabulary, "eos")
+        asked = collapse(ids[None], np.array([len(ids)]), spans, marks, pad=0)
+        return asked.ids[0], reveal(ids[None], spans, marks, after=eos, pad=0).ids[0, :-1]
+
+
+def _counts(density: np.ndarray, mean: np.ndarray, lengths: Rows) -> tuple[Rows, Rows]:
+    hidden = np.minimum(grammar.count(density, lengths), np.maximum(lengths - 1, np.minimum(lengths, 1)))
+    spans = np.maximum(np.rint(hidden / mean).astype(np.int64), 1)
+    return hidden, np.maximum(np.minimum(spans, np.minimum(hidden, lengths - hidden)), np.minimum(hidden, 1))
+
+
+def _roll(
+    keys: grammar.Keys, tokens: Rows, rolled: np.ndarray, starts: Grid, sizes: Grid, number: Rows
+) -> tuple[Grid, Grid, Rows]:
+    """Turn the spans of the rolled rows; one that is turned over the end of its row goes on at its start."""
+    turn = below(np.maximum(tokens, 1), bits(fold(keys, "roll"), 1)[:, 0]) * rolled
+    limit = tokens[:, None]
+    real = grammar.within(number, starts.shape[1])
+    starts = np.where(real, (starts + turn[:, None]) % np.maximum(limit, 1), limit)
+    rest = np.maximum(starts + sizes - limit, 0).sum(axis=1)  # of one span at most
+    cut = np.minimum(sizes, limit - starts)
+    starts = np.concatenate([np.where(rest > 0, 0, tokens)[:, None], starts], axis=1)
+    order = np.argsort(starts, axis=1, kind="stable")
+    sizes = np.concatenate([rest[:, None], cut], axis=1)
+    return np.take_along_axis(starts, order, 1), np.take_along_axis(sizes, order, 1), number + (rest > 0)
 
 
 def _project(
-    ids: grammar.Grid, inside: grammar.Mask, noise: grammar.Mask, sentinels: np.ndarray
-) -> tuple[tuple[grammar.Grid, grammar.Rows], tuple[grammar.Grid, grammar.Rows]]:
-    """Collapse each hit run to its sentinel, and each kept run, likewise, to the sentinel of the run behind it."""
-    begins = grammar.starts(noise)
-    run = np.cumsum(begins, axis=1) - 1
-    if run.size and run.max() >= len(sentinels):
-        raise BadUsage(
-            f"a row has {int(run.max()) + 1} spans, the vocabulary has {len(sentinels)} sentinels",
-            "use a shorter --block, a lower --objective.density or a larger --objective.mean",
-        )
-    mark = sentinels[np.maximum(run, 0)]
-    return grammar.emit((begins, mark), (inside & ~noise, ids)), grammar.emit((begins, mark), (noise, ids))
+    blocks: Blocks, spans: Spans, vocabulary: Vocabulary, modes: Rows | int, eos: int, pad: int
+) -> tuple[Side, Side]:
+    """Collapse each hidden run to its sentinel, and each kept run, likewise, to the sentinel of the run behind it."""
+    most = int(spans.number.max(initial=0))
+    if most > len(vocabulary.sentinels):
+        raise _too_many(f"a row has {most} spans", vocabulary)
+    marks = vocabulary.sentinels[: spans.begins.shape[1]]
+    asked = collapse(blocks.ids, blocks.lengths, spans, marks, before=modes, after=eos, pad=pad)
+    return asked, reveal(blocks.ids, spans, marks, after=eos, pad=IGNORED)
+
+
+def _too_many(found: str, vocabulary: Vocabulary) -> BadUsage:
+    return BadUsage(
+        f"{found}, the vocabulary has {len(vocabulary.sentinels)} sentinels",
+        "use a shorter --block, a lower --objective.density or a larger --objective.mean",
+    )

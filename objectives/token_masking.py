@@ -5,10 +5,8 @@
     asked    Thank you <mask> <mask> me to your party <mask> week.
     answer             for    inviting                last
 
-Every hidden word keeps its place, so the model is told how many are hidden. In training 80 % of the hit tokens
-become ``<mask>``, 10 % a random word and 10 % stay, all of them asked. The number of hit tokens is exact in each
-row, as in the original and unlike an independent draw, which leaves a row of eight words without any target
-in 0.85⁸ = 27 % of cases.
+Every hidden word keeps its place, so the model is told how many are hidden. ``objectives/masking.py`` says which
+words are hit, one by one or in units, and what they become.
 """
 
 from __future__ import annotations
@@ -19,15 +17,15 @@ import numpy as np
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from objectives import noise as grammar
 from objectives.batch import IGNORED, Batch
 from objectives.masking import Masking
-from objectives.objective import Ids, token, with_attention
+from objectives.objective import Ids, framed_numbers, ids_of, with_attention
+from objectives.weaving import frame
 
 
 @dataclass(frozen=True, kw_only=True)
 class TokenMasking(Masking):
-    """Hide single tokens, ask for each at its place."""
+    """Hide tokens, ask for each at its place."""
 
     def positions(self, block: int) -> int:
         """Return block + 2: ``<cls> text <sep>``."""
@@ -35,12 +33,13 @@ class TokenMasking(Masking):
 
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return ``<cls> asked <sep>`` and the hidden tokens as targets at their places."""
-        ids, lengths = blocks.ids, blocks.lengths
-        asked, noise = self.hide(blocks.keys, ids, grammar.within(lengths, ids.shape[1]), vocabulary)
-        cls, sep, pad = (token(vocabulary, role) for role in ("cls", "sep", "pad"))
-        inputs, framed = grammar.frame(asked, lengths, [cls], [sep], pad)
-        labels, _ = grammar.frame(np.where(noise, ids, IGNORED), lengths, [IGNORED], [IGNORED], IGNORED)
-        return Batch(with_attention({"input_ids": inputs}, framed), {"tokens": labels})
+        cls, sep, pad = ids_of(vocabulary, "cls", "sep", "pad")
+        framed, lengths = frame(blocks.ids, blocks.lengths, [cls], [sep], pad)
+        asked, labels = self.hide(blocks.keys, framed, lengths, vocabulary, blocks.progress)
+        inputs = with_attention({"input_ids": asked}, lengths)
+        if self.isolated:
+            inputs["segment"] = framed_numbers(blocks, 1, 1)
+        return Batch(inputs, {"tokens": labels})
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the inputs with each answer in its place, without the frame."""

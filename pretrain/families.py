@@ -37,19 +37,26 @@ class Family:
     """Peak learning rate of the word embeddings."""
 
 
-def _encoder_decoder(model: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    return {"tokens": model.model(**inputs, use_cache=False).last_hidden_state}
+def _encoder_decoder(model: Any, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
+    """Return the states of the decoder; what it sees of the encoder may be other than what the encoder sees."""
+    padding = inputs.get("attention_mask")
+    encoded = model.get_encoder()(input_ids=inputs["input_ids"], attention_mask=padding)
+    return model.get_decoder()(
+        input_ids=inputs["decoder_input_ids"],
+        attention_mask=inputs.get("decoder_attention_mask"),
+        encoder_hidden_states=encoded.last_hidden_state,
+        encoder_attention_mask=inputs.get("cross_attention_mask", padding),
+        use_cache=False,
+    ).last_hidden_state
 
 
 def _t5_hidden(model: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-    encoded = model.encoder(input_ids=inputs["input_ids"], attention_mask=inputs.get("attention_mask"))
-    states = model.decoder(
-        input_ids=inputs["decoder_input_ids"],
-        encoder_hidden_states=encoded.last_hidden_state,
-        encoder_attention_mask=inputs.get("attention_mask"),
-        use_cache=False,
-    ).last_hidden_state
+    states = _encoder_decoder(model, inputs)
     return {"tokens": states * model.model_dim**-0.5 if model.config.scale_decoder_outputs else states}
+
+
+def _bart_hidden(model: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
+    return {"tokens": _encoder_decoder(model, inputs)}
 
 
 def _bert_hidden(model: Any, inputs: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
@@ -106,7 +113,7 @@ FAMILIES: dict[str, Family] = {
         "encoder-decoder",
         {frozenset({"tokens"}): "BartForConditionalGeneration"},
         configs.bart("BartConfig"),
-        _encoder_decoder,
+        _bart_hidden,
         _BART_HEADS,
         rate=5e-3,
         embedding_rate=5e-3,
@@ -115,7 +122,7 @@ FAMILIES: dict[str, Family] = {
         "encoder-decoder",
         {frozenset({"tokens"}): "MBartForConditionalGeneration"},
         configs.bart("MBartConfig"),
-        _encoder_decoder,
+        _bart_hidden,
         _BART_HEADS,
         rate=3e-3,
         embedding_rate=3e-3,

@@ -13,6 +13,7 @@ import torch
 from torch.nn import functional
 
 from objectives import IGNORED
+from pretrain.attention import prepared
 from pretrain.families import Family
 
 
@@ -25,7 +26,7 @@ class Learner(torch.nn.Module):
 
     def logits(self, inputs: dict[str, torch.Tensor], targets: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
         """Return by role the logits at its asked positions: ``[asked, classes]``, rows in the order of the targets."""
-        states = self.family.hidden(self.model, inputs)
+        states = self.family.hidden(self.model, prepared(self.model, self.family.shape, inputs))
         found = {}
         for role, labels in targets.items():
             wanted = states[role].reshape(-1, states[role].shape[-1])[labels.reshape(-1) != IGNORED]

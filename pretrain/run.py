@@ -13,7 +13,7 @@ from typing import Literal
 
 from foundation.refusal import BadUsage
 from objectives import OBJECTIVES, Objective
-from objectives.text_infilling import TextInfilling
+from objectives.denoising import Denoising
 from objectives.token_masking import TokenMasking
 
 MACHINE = frozenset({"out", "corpus", "micro", "threads", "keep", "checkpoint_tokens", "allow_change", "dry_run"})
@@ -112,7 +112,7 @@ class Run:
 
 def default_family(objective: Objective) -> str:
     """Return the family that an objective comes from; for a user's own one, the first that has its shape."""
-    return "bart" if isinstance(objective, TextInfilling) else _FAMILIES[objective.shape]
+    return "bart" if isinstance(objective, Denoising) else _FAMILIES[objective.shape]
 
 
 def name_of(run: Run) -> str:

@@ -10,9 +10,9 @@ from accelerate import Accelerator
 
 from corpora.store import Corpus
 from foundation import durable, request
+from objectives.feed import Feed
 from pretrain import checkpoint, evaluation, models, schedule
 from pretrain.card import card
-from objectives.feed import Feed
 from pretrain.framing import tokenizer
 from pretrain.learner import Learner
 from pretrain.log import Log, Progress

@@ -16,9 +16,9 @@ from corpora.store import Corpus, embedded
 from foundation import durable, request
 from foundation.keys import number
 from foundation.refusal import BadData, BadUsage
+from objectives.feed import Feed
 from pretrain import checkpoint, models, weights
 from pretrain.families import FAMILIES, configure
-from objectives.feed import Feed
 from pretrain.learner import Learner
 from pretrain.log import Progress
 from pretrain.loop import Steps, train
@@ -93,7 +93,9 @@ def _feeds(run: Run, corpus: Corpus) -> tuple[Feed, Feed, int]:
 
 def _model(run: Run, family: str, corpus: Corpus) -> Any:
     config = configure(family, run.size, run.objective, run.block_tokens, corpus.vocabulary, run.dropout)
-    config.objective = {"name": name_of(run), **vars(run.objective)}
+    config.objective = {"name": name_of(run), **request.to_dict(run.objective)}
+    if run.objective.shape == "decoder":
+        config.reads = run.objective.reads  # fine-tuning reads a text as it was read here
     config.first_weights = run.first_weights
     if "sentinels" in run.objective.needs:
         config.sentinels = corpus.vocabulary.sentinels.tolist()

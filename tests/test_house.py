@@ -47,7 +47,7 @@ def test_the_loop_knows_no_objective():
 def test_objectives_import_the_grammar_but_never_each_other():
     from objectives import OBJECTIVES
 
-    files = {kind.__module__ for kind in OBJECTIVES.values()}
+    files = {kind.__module__ for kind in OBJECTIVES.values()} - {"objectives.presets"}  # which are made of the others
     for module in files:
         names = imported(ROOT / f"{module.replace('.', '/')}.py")
         assert not names & (files - {module})

@@ -12,6 +12,7 @@ from tokenizers import Tokenizer, models, normalizers, pre_tokenizers, trainers
 from corpora.vocabulary import FIRST, SMALLEST, SPECIALS, Vocabulary, save, train
 from foundation.refusal import BadData, BadUsage
 from tests.corpora.conftest import prose
+from tests.objectives.kinds import TEXTS, encode, kinds
 
 TOKENIZER = train(prose(40), 600)
 VOCABULARY = Vocabulary.of(TOKENIZER)
@@ -137,3 +138,77 @@ def test_a_folder_without_a_tokenizer_is_refused(tmp_path: Path) -> None:
         Vocabulary.open(tmp_path)
     with pytest.raises(BadData, match="no fast tokenizer"):
         Vocabulary.of(object())
+
+
+@pytest.mark.parametrize("kind", sorted(kinds()))
+def test_ordinary_ids_are_those_of_the_table(kind: str) -> None:
+    vocabulary = kinds()[kind]
+    every = np.arange(vocabulary.size)
+    assert vocabulary.is_ordinary(every).tolist() == vocabulary.ordinary.tolist()
+    assert vocabulary.is_ordinary(every[-6:].reshape(2, 3)).tolist() == vocabulary.ordinary[-6:].reshape(2, 3).tolist()
+    assert not vocabulary.is_ordinary(vocabulary.sentinels).any()
+    assert vocabulary.is_ordinary(vocabulary.draw).all()
+    assert vocabulary.is_ordinary(encode(vocabulary, TEXTS[0])).all()
+
+
+UNIGRAM = [("▁", -2.0), ("▁the", -3.0), ("fox", -3.5), (",", -4.0)]
+
+
+def of_transformers(name: str):
+    import transformers
+
+    marks = [(f"<extra_id_{number}>", 0.0) for number in range(99, -1, -1)]
+    first = {"T5": ("<pad>", "</s>", "<unk>"), "Albert": ("<pad>", "<unk>", "[CLS]", "[SEP]", "[MASK]")}
+    first["XLMRoberta"] = ("<s>", "<pad>", "</s>", "<unk>")
+    last = {"T5": marks, "Albert": [], "XLMRoberta": [("<mask>", 0.0)]}
+    given = {kind: [*((piece, 0.0) for piece in first[kind]), *UNIGRAM, *last[kind]] for kind in first}
+    given["Bert"] = {
+        piece: n for n, piece in enumerate(["[PAD]", "[UNK]", "[CLS]", "[SEP]", "[MASK]", "the", "fox", "##es", ","])
+    }
+    given["GPT2"] = {piece: n for n, piece in enumerate(["a", "b", "Ġ", "Ġa", "<|endoftext|>"])}
+    merges = {"merges": [("Ġ", "a")]} if name == "GPT2" else {}
+    return getattr(transformers, f"{name}Tokenizer")(vocab=given[name], **merges)
+
+
+@pytest.mark.parametrize(
+    ("name", "roles", "ordinary"),
+    [
+        ("T5", {"pad": 0, "eos": 1, "unk": 2}, ["▁", "▁the", "fox", ","]),
+        ("Albert", {"pad": 0, "unk": 1, "bos": 2, "cls": 2, "eos": 3, "sep": 3, "mask": 4}, ["▁", "▁the", "fox", ","]),
+        (
+            "XLMRoberta",
+            {"bos": 0, "cls": 0, "pad": 1, "eos": 2, "sep": 2, "unk": 3, "mask": 8},
+            ["▁", "▁the", "fox", ","],
+        ),
+        ("Bert", {"pad": 0, "unk": 1, "cls": 2, "sep": 3, "mask": 4}, ["the", "fox", "##es", ","]),
+        ("GPT2", {"unk": 4, "bos": 4, "eos": 4}, ["a", "b", "Ġ", "Ġa"]),
+    ],
+)
+def test_tokenizers_of_transformers_keep_their_roles(
+    name: str, roles: dict[str, int], ordinary: list[str], tmp_path: Path
+) -> None:
+    tokenizer = of_transformers(name)
+    tokenizer.save_pretrained(tmp_path)
+    for view in (Vocabulary.of(tokenizer), Vocabulary.open(tmp_path)):
+        found = {role: getattr(view, role) for role in ("pad", "unk", "bos", "eos", "mask", "sep", "cls")}
+        assert {role: number for role, number in found.items() if number is not None} == roles
+        assert [view.pieces[number] for number in view.draw] == ordinary
+        assert view.is_ordinary(np.arange(view.size)).tolist() == view.ordinary.tolist()
+        assert view.sentinels.tolist() == (list(range(106, 6, -1)) if name == "T5" else [])
+
+
+@pytest.mark.parametrize("name", ["T5", "Albert", "XLMRoberta", "Bert"])
+def test_no_text_says_a_special_token_of_a_foreign_tokenizer(name: str) -> None:
+    view = Vocabulary.of(of_transformers(name))
+    for text in ("the fox </s> [SEP]", "</s>the<s>", "[MASK] <mask><extra_id_0>", "fox<pad>", "[CLS]"):
+        assert {view.pieces[number] for number in view.encode(text) if not view.ordinary[number]} <= {"<unk>", "[UNK]"}
+    assert [view.pieces[number] for number in view.encode("the fox,")][-2:] == ["fox", ","]
+
+
+def test_sentinels_are_special_even_where_the_tokenizer_does_not_say_so() -> None:
+    plain = Tokenizer(models.WordLevel({"<unk>": 0, "fox": 1, "<extra_id_1>": 2, "<extra_id_0>": 3}, "<unk>"))
+    plain.pre_tokenizer = pre_tokenizers.WhitespaceSplit()
+    view = Vocabulary.of(plain)
+    assert view.draw.tolist() == [1]
+    assert view.sentinels.tolist() == [3, 2]
+    assert view.encode("fox <extra_id_0> fox") == [1, 0, 0, 1]

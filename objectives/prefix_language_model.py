@@ -1,0 +1,147 @@
+"""The prefix language model (Raffel et al. 2020, §3.2.1; its S-denoiser form: Tay et al. 2023, §3.1.3).
+
+    text     Thank you for inviting me to your party last week.
+    prefix   Thank you for inviting me
+    asked    <s> Thank you for inviting me | to   your  party last
+    answer                            to   | your party last  week.
+
+A row is split at a random token; the tokens in front of it all see each other, those behind are asked one by one. Of
+L tokens between 1 and 2 · density · (L − 1) are asked, all numbers alike; with a density of ½ every split is equally
+likely, as in T5. As a decoder the row is one text with a prefix (``Batch.inputs["prefix"]``); as an encoder-decoder
+(``form``) the prefix is given to the encoder, with one of UL2's mode tokens in front of it if one is named.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import ClassVar, Literal
+
+import numpy as np
+
+from corpora.blocks import Blocks
+from corpora.vocabulary import Vocabulary
+from foundation.keys import below, bits, fold
+from foundation.refusal import BadUsage
+from objectives.batch import IGNORED, Batch
+from objectives.noise import Rows, within
+from objectives.objective import (
+    Frame,
+    Ids,
+    Mode,
+    Objective,
+    Shape,
+    answered,
+    check_mode,
+    framed_numbers,
+    ids_of,
+    numbers_of,
+    token,
+    with_attention,
+)
+from objectives.weaving import weave
+
+
+@dataclass(frozen=True, kw_only=True)
+class PrefixLanguageModel(Objective):
+    """Ask for the rest of a text whose beginning is seen as a whole."""
+
+    reads: ClassVar[Literal["forward", "both"]] = "both"
+
+    form: Literal["decoder", "encoder-decoder"] = "decoder"
+    """Who reads the prefix: the decoder itself, or an encoder in front of it."""
+    density: float = 0.5
+    """Mean share of a row that is asked."""
+    mode: Mode = ""
+    """UL2's mode token in front of an encoder's prefix, or none."""
+
+    def __post_init__(self) -> None:
+        """Refuse shares that no split has, and a mode token that nobody reads."""
+        if not 0 < self.density <= 0.5:
+            raise BadUsage(
+                f"PrefixLanguageModel: density = {self.density} is outside (0, 0.5]",
+                "give the mean share of a row that is asked; 0.5 makes every split equally likely",
+            )
+        if self.mode and self.form == "decoder":
+            raise BadUsage(
+                f"PrefixLanguageModel: mode = {self.mode!r} stands in front of an encoder's text",
+                "give --objective.form encoder-decoder",
+            )
+
+    @property
+    def shape(self) -> Shape:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """The form."""
+        return self.form
+
+    @property
+    def needs(self) -> tuple[str, ...]:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """What its frame is made of."""
+        return ("bos", "eos", "pad") if self.form == "decoder" else ("eos", "pad")
+
+    @property
+    def frame(self) -> Frame:  # pyright: ignore[reportIncompatibleVariableOverride]
+        """``<s> text`` for a decoder, ``text </s>`` for an encoder-decoder."""
+        if self.form == "decoder":
+            return Frame(before="bos", between="eos")
+        return Frame(between="eos", after="eos", start="pad")
+
+    def positions(self, block: int) -> int:
+        """Return block, one more with a mode token: the longest prefix and the longest rest are block − 1 tokens."""
+        return max(block + bool(self.mode), 2)
+
+    def check(self, vocabulary: Vocabulary, block: int) -> None:
+        """Refuse also a vocabulary without the mode token."""
+        super().check(vocabulary, block)
+        check_mode(self.mode, vocabulary)
+
+    def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
+        """Return the prefix and the rest, in one row or as the two sides of an encoder-decoder."""
+        most = np.maximum(np.rint(2 * self.density * (blocks.lengths - 1)).astype(np.int64), 1)
+        asked = below(most, bits(fold(blocks.keys, "split"), 1)[:, 0]) + 1
+        split = np.maximum(blocks.lengths - asked, 0)
+        if self.form == "encoder-decoder":
+            return self._two_sides(blocks, vocabulary, split)
+        inside = within(blocks.lengths, blocks.ids.shape[1])
+        text = np.where(inside, blocks.ids, IGNORED)
+        given = answered(text, token(vocabulary, "bos"), token(vocabulary, "pad"))
+        inputs = with_attention({"input_ids": given}, blocks.lengths)
+        inputs["prefix"] = split + 1
+        if self.isolated:
+            inputs["segment"] = framed_numbers(blocks, 0, 0)
+        return Batch(inputs, {"tokens": np.where(np.arange(text.shape[1]) >= split[:, None], text, IGNORED)})
+
+    def _two_sides(self, blocks: Blocks, vocabulary: Vocabulary, split: Rows) -> Batch:
+        eos, pad = ids_of(vocabulary, "eos", "pad")
+        row = np.arange(len(blocks)) * blocks.ids.shape[1]
+        last = row + np.maximum(blocks.lengths - 1, 0)
+        mode = np.full(len(row), bool(self.mode), dtype=np.int64)
+        before = np.maximum(row + split - 1, row)
+        begins, one = np.stack([row, row, before], 1), np.ones_like(row)
+        asked, starts = weave(blocks.ids, begins, np.stack([mode, split, one], 1), pad)
+        if self.mode and len(row):
+            asked.ids[:, 0] = token(vocabulary, self.mode)
+        asked.ids.ravel()[starts[:, 2]] = eos
+        rest = np.stack([blocks.lengths - split, one], 1)
+        answer, starts = weave(blocks.ids, np.stack([row + split, last], 1), rest, IGNORED)
+        answer.ids.ravel()[starts[:, 1]] = eos
+        given = answered(answer.ids, pad, pad)
+        inputs = with_attention({"input_ids": asked.ids, "decoder_input_ids": given}, asked.lengths)
+        if self.isolated:
+            inputs["segment"], inputs["decoder_segment"] = numbers_of(asked, blocks), numbers_of(answer, blocks)
+        return Batch(inputs, {"tokens": answer.ids})
+
+    def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
+        """Return the prefix and the rest."""
+        given, labels = batch.inputs["input_ids"], batch.targets["tokens"]
+        rows = []
+        for ids, length, answer in zip(given, batch.lengths, labels, strict=True):
+            if self.form == "decoder":
+                asked = int((answer != IGNORED).sum())
+                rows.append(np.concatenate([ids[1 : length - asked + 1], answer[answer != IGNORED]]))
+            else:
+                rows.append(np.concatenate([ids[bool(self.mode) : length - 1], answer[answer != IGNORED][:-1]]))
+        return rows
+
+    def pose(self, ids: Ids, noise: np.ndarray, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
+        """Return the text in front of the first hit token, and the rest (without any, the last token is asked)."""
+        split = int(np.argmax(noise)) if noise.any() else len(ids) - 1
+        return ids[:split], ids[split:]
