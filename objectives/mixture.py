@@ -24,7 +24,7 @@ from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
 from foundation.keys import fold, uniform
 from foundation.refusal import BadUsage
-from objectives.batch import Batch, merge
+from objectives.batch import IGNORED, Batch, merge
 from objectives.noise import Rows
 from objectives.objective import Frame, Ids, Objective, Shape, token
 
@@ -141,7 +141,10 @@ class Mixture(Objective):
                 parts.append((rows, kind.together(objectives, number[which[rows]], taken, vocabulary)))
         if not parts:
             return dataclasses.replace(self.members[0].objective.collate(blocks, vocabulary), members=which)
-        return dataclasses.replace(merge(parts, token(vocabulary, "pad")), members=which)
+        batch = merge(parts, token(vocabulary, "pad"))
+        for role in self.weights.keys() - batch.targets.keys():  # nobody here was asked it
+            batch.targets[role] = np.full(len(blocks), IGNORED, dtype=np.int64)
+        return dataclasses.replace(batch, members=which)
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return what each row's member restores."""

@@ -7,24 +7,32 @@ import pytest
 import torch
 from accelerate import Accelerator
 
-from objectives import IGNORED, OBJECTIVES
-from pretrain import models
-from pretrain.families import FAMILIES, class_name, configure
+from objectives import IGNORED, OBJECTIVES, Member
 from objectives.feed import Feed
+from objectives.mixture import Mixture
+from objectives.prefix_language_model import PrefixLanguageModel
+from objectives.sentence_order import SentenceOrder
+from objectives.token_masking import TokenMasking
+from pretrain import models
+from pretrain.attention import prepared
+from pretrain.families import FAMILIES, class_name, configure
 from pretrain.learner import Learner
 from pretrain.loop import Steps, _backward, to_device
 
+POSED = {name: kind() for name, kind in OBJECTIVES.items() if name != "mixture"} | {
+    "mixture": Mixture(members=(Member(objective=SentenceOrder()), Member(objective=TokenMasking(unit="word")))),
+    "prefix-language-model, two sides": PrefixLanguageModel(form="encoder-decoder"),
+}
 PAIRS = [
     (objective, family)
-    for objective in OBJECTIVES
+    for objective, posed in POSED.items()
     for family in FAMILIES
-    if FAMILIES[family].shape == OBJECTIVES[objective].shape
-    and frozenset(OBJECTIVES[objective].weights) in FAMILIES[family].classes
+    if FAMILIES[family].shape == posed.shape and frozenset(posed.weights) in FAMILIES[family].classes
 ]
 
 
 def made(objective: str, family: str, corpus, weights: str = "near"):
-    posed = OBJECTIVES[objective]()
+    posed = POSED[objective]
     config = configure(family, "tiny", posed, 32, corpus.vocabulary, 0.0)
     config.first_weights = weights
     model = models.fresh(config, 0)
@@ -32,13 +40,14 @@ def made(objective: str, family: str, corpus, weights: str = "near"):
     return model, feed.at(np.arange(6)), posed
 
 
-def stock_loss(model, batch) -> torch.Tensor:
+def stock_loss(model, family, batch) -> torch.Tensor:
     """The loss that transformers' own class computes on the batch; the sum of its parts, each over its own mean."""
-    inputs = to_device(batch.inputs, torch.device("cpu"))
+    inputs = prepared(model, FAMILIES[family].shape, to_device(batch.inputs, torch.device("cpu")))
     targets = to_device(batch.targets, torch.device("cpu"))
     if "order" in targets:
-        out = model(**inputs, labels=targets["tokens"], next_sentence_label=targets["order"])
-        return out.loss
+        return model(**inputs, labels=targets["tokens"], next_sentence_label=targets["order"]).loss
+    if family == "gpt2":  # its loss shifts labels by itself, unless it is told that this was done
+        return model(**inputs, labels=targets["tokens"], shift_labels=targets["tokens"], use_cache=False).loss
     return model(**inputs, labels=targets["tokens"]).loss
 
 
@@ -46,15 +55,7 @@ def stock_loss(model, batch) -> torch.Tensor:
 def test_loss_and_gradients_equal_those_of_transformers(objective, family, corpus):
     model, batch, posed = made(objective, family, corpus)
     model.double()
-    if family == "gpt2":  # transformers shifts the labels itself: give it the rows with their last token
-        ids = torch.from_numpy(np.concatenate([batch.inputs["input_ids"], batch.targets["tokens"][:, -1:]], axis=1))
-        model.config.n_positions += 1
-        grown = torch.nn.Embedding(33, 128).double()
-        grown.weight.data[:32] = model.transformer.wpe.weight.data
-        model.transformer.wpe = grown
-        stock = model(input_ids=ids, labels=ids, use_cache=False).loss
-    else:
-        stock = stock_loss(model, batch)
+    stock = stock_loss(model, family, batch)
     stock.backward()
     wanted = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
@@ -80,7 +81,7 @@ def test_logits_are_computed_only_where_they_are_asked(objective, family, corpus
 def test_families_are_matched_outside_the_embeddings(size, corpus):
     counted = {}
     for objective, family in PAIRS:
-        posed = OBJECTIVES[objective]()
+        posed = POSED[objective]
         config = configure(family, size, posed, 32, corpus.vocabulary, 0.0)
         with torch.device("meta"):
             import transformers
