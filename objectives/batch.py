@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import cached_property, partial
 from typing import Any
 
 import numpy as np
@@ -37,12 +38,19 @@ class Batch:
     """From objectives that rearrange: the place in its block that each input position shows ``[rows, positions]``,
     −1 for a special token of the frame. The model never sees it; it is what undoes the arrangement."""
 
-    hidden: NDArray[np.bool_] | None = None
-    """Where not every "tokens" target was hidden from the model: which were ``[rows, positions]``. Only evaluation
-    looks at it: words that can be copied from the input say little of what was learned."""
+    hides: Callable[[], NDArray[np.bool_]] | None = None
+    """What ``hidden`` calls at the first look, from objectives that ask for more than they hide."""
 
     members: NDArray[np.int64] | None = None
     """From mixtures: which member asks each row ``[rows]``."""
+
+    @cached_property
+    def hidden(self) -> NDArray[np.bool_] | None:
+        """Where not every "tokens" target was hidden from the model: which were ``[rows, positions]``.
+
+        Only evaluation looks at it: words that can be copied from the input say little of what was learned.
+        """
+        return None if self.hides is None else self.hides()
 
     @property
     def lengths(self) -> NDArray[np.int64]:
@@ -59,7 +67,7 @@ class Batch:
             inputs,
             targets,
             None if self.origin is None else self.origin[rows],
-            None if self.hidden is None else self.hidden[rows],
+            None if self.hides is None else partial(_rows, self.hides, rows),
             None if self.members is None else self.members[rows],
         )
 
@@ -86,13 +94,19 @@ def merge(parts: list[tuple[NDArray[np.int64], Batch]], pad: int) -> Batch:
         inputs["prefix"] = _stack([(w, b.inputs.get("prefix")) for w, b in parts], rows, 0)
     roles = {role for _, batch in parts for role in batch.targets}
     targets = {role: _stack([(w, b.targets.get(role)) for w, b in parts], rows, IGNORED) for role in roles}
-    origin = hidden = None
+    origin = None
     if any(batch.origin is not None for _, batch in parts):
         origin = _stack([(where, batch.origin) for where, batch in parts], rows, -1)
-    if any(batch.hidden is not None for _, batch in parts):
+
+    def hidden() -> NDArray[np.bool_]:
         asked = [(w, b.targets["tokens"] != IGNORED if b.hidden is None else b.hidden) for w, b in parts]
-        hidden = _stack(asked, rows, 0).astype(bool)
-    return Batch(inputs, targets, origin, hidden)
+        return _stack(asked, rows, 0).astype(bool)
+
+    return Batch(inputs, targets, origin, hidden if any(batch.hides for _, batch in parts) else None)
+
+
+def _rows(of: Callable[[], NDArray[np.bool_]], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+    return of()[rows]
 
 
 def _stack(

@@ -28,13 +28,12 @@ from foundation.refusal import BadUsage
 from objectives import arrangement
 from objectives import noise as grammar
 from objectives.batch import IGNORED, Batch
-from objectives.noise import Flat, Grid, Keys, Mask, Rows, Spans, Text
+from objectives.noise import Grid, Keys, Mask, Rows, Text
 from objectives.objective import (
     Frame,
     Ids,
     Objective,
     Shape,
-    answered,
     check_rates,
     framed_numbers,
     ids_of,
@@ -43,7 +42,7 @@ from objectives.objective import (
     token,
     with_attention,
 )
-from objectives.weaving import Side, collapse, frame
+from objectives.weaving import Side, frame, pack, starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -92,25 +91,34 @@ class Denoising(Objective):
         """Return ``<s> asked </s>`` for the encoder and ``<s> text </s>`` as the decoder's targets."""
         text = text_of(blocks, vocabulary)
         order = self._arranged(blocks, text.ordinary)
-        ids = blocks.ids if order is None else blocks.ids.ravel().take(order)
+        ids = blocks.ids if order is None else blocks.ids.ravel()[order]
         bos, eos, pad = ids_of(vocabulary, "bos", "eos", "pad")
+        grid, lengths = frame(ids, blocks.lengths, [bos], [eos], pad)
         if self.overlap and self.rate:
-            asked, gone = self._overlapping(blocks, ids, text, vocabulary)
+            asked, gone = self._overlapping(blocks, grid, lengths, text, vocabulary)
         else:
-            asked, gone = self._infilled(blocks, ids, text, vocabulary)
+            asked, gone = self._infilled(blocks, grid, lengths, text, vocabulary)
         if self.deletion:
             asked, gone = self._deleted(blocks, asked, gone, vocabulary)
         labels, _ = frame(blocks.ids, blocks.lengths, [bos], [eos], IGNORED)
-        given = answered(labels, token(vocabulary, self.frame.start or "eos"), pad)
-        inputs = with_attention({"input_ids": asked.ids, "decoder_input_ids": given}, asked.lengths)
+        given, _ = frame(blocks.ids, blocks.lengths, [token(vocabulary, self.frame.start or "eos"), bos], [], pad)
+        inputs = with_attention({"input_ids": asked.ids, "decoder_input_ids": given}, asked)
         if self.isolated:
-            inputs["segment"] = numbers_of(asked, blocks, order)
             inputs["decoder_segment"] = framed_numbers(blocks, 1, 1)
-        hidden = np.zeros_like(labels, dtype=bool)
-        gone = gone if order is None else order.ravel()[gone]
-        rows = gone // ids.shape[1]
-        hidden.ravel()[gone + rows * (hidden.shape[1] - ids.shape[1]) + 1] = True
-        return Batch(inputs, {"tokens": labels}, hidden=hidden)
+            inputs["segment"] = numbers_of(asked, inputs["decoder_segment"])
+
+        def hidden() -> Mask:
+            if order is None:
+                return gone
+            original = np.zeros_like(gone)
+            place = np.zeros(blocks.ids.shape, dtype=bool)
+            place.ravel()[order.ravel()] = np.pad(
+                gone[:, 1:-1], ((0, 0), (0, order.shape[1] - gone.shape[1] + 2))
+            ).ravel()
+            original[:, 1:-1] = place[:, : gone.shape[1] - 2]
+            return original
+
+        return Batch(inputs, {"tokens": labels}, hides=hidden if self.rate or self.deletion else None)
 
     def _arranged(self, blocks: Blocks, ordinary: Mask) -> Grid | None:
         """Return the place that each place shows, or None where all stay."""
@@ -120,43 +128,54 @@ class Denoising(Objective):
         turned = arrangement.rotate(blocks, ordinary, self.rotation)
         return turned if order is None else order.ravel()[turned]
 
-    def _infilled(self, blocks: Blocks, ids: Grid, text: Text, vocabulary: Vocabulary) -> tuple[Side, Flat]:
-        """Return ``<s> asked </s>`` and the places of the arranged row that are hidden."""
-        bos, eos, mask, pad = ids_of(vocabulary, "bos", "eos", "mask", "pad")
+    def _infilled(
+        self, blocks: Blocks, grid: Grid, lengths: Rows, text: Text, vocabulary: Vocabulary
+    ) -> tuple[Side, Mask]:
+        """Return ``<s> asked </s>``, and which places of the framed and arranged rows it does not show."""
+        mask, pad = ids_of(vocabulary, "mask", "pad")
         hidden = np.ceil(self.rate * text.counts - 1e-9).astype(np.int64)
-        starts, sizes, number = grammar.gaps(blocks.keys, text.counts, hidden, poisson(self.mean))
-        spans = text.locate(starts, sizes, number)
-        asked = collapse(ids, blocks.lengths, spans, mask, before=bos, after=eos, pad=pad)
-        return asked, grammar.laid_out(spans.begins.ravel(), (spans.ends - spans.begins).ravel())
+        begins, sizes, number = grammar.gaps(blocks.keys, text.counts, hidden, poisson(self.mean))
+        width = grid.shape[1]
+        hit = text.framed(text.mark(begins, sizes), width)
+        shown = ~hit
+        if lengths.min(initial=width) < width:
+            shown &= grammar.within(lengths, width)
+        first = starts(hit)
+        shown.ravel()[first] = True
+        grid.ravel()[first] = mask
+        empty = np.flatnonzero((sizes == 0) & grammar.within(number, sizes.shape[1]))
+        if not len(empty):
+            return pack(grid, shown, pad), hit
+        return pack(grid, shown, pad, (text.behind(begins, empty, width), mask)), hit
 
-    def _overlapping(self, blocks: Blocks, ids: Grid, text: Text, vocabulary: Vocabulary) -> tuple[Side, Flat]:
+    def _overlapping(
+        self, blocks: Blocks, grid: Grid, lengths: Rows, text: Text, vocabulary: Vocabulary
+    ) -> tuple[Side, Mask]:
         """Do as ``_infilled`` by the original's law."""
-        bos, eos, mask, pad = ids_of(vocabulary, "bos", "eos", "mask", "pad")
+        mask, pad = ids_of(vocabulary, "mask", "pad")
         begun, covered, empty = _overlap(blocks.keys, text.counts, self.rate, poisson(self.mean))
         inside = grammar.within(text.counts, begun.shape[1])
-        begun, covered = (text.places[np.flatnonzero(ranks[inside])] for ranks in (begun, covered))
-        shown = ids.copy()
-        shown.ravel()[begun] = mask
-        keep = grammar.within(blocks.lengths, ids.shape[1])
-        keep.ravel()[covered] = False
-        kept, lengths, places = _packed(shown, keep, pad)
-        number = np.minimum(empty, blocks.lengths - lengths)
-        slots = grammar.sample(fold(blocks.keys, "inserted"), lengths + number, number, lengths + number)
-        row = np.arange(len(ids))[:, None] * kept.shape[1]
+        width = grid.shape[1]
+        begun, covered = (text.framed(ranks[inside], width) for ranks in (begun, covered))
+        grid[begun] = mask
+        kept = pack(grid, ~covered & grammar.within(lengths, width), pad)
+        number = np.minimum(empty, lengths - kept.lengths)
+        total = kept.lengths - 2 + number
+        slots = grammar.sample(fold(blocks.keys, "inserted"), total, number, total)
         real = grammar.within(number, slots.shape[1])
-        behind = row + np.where(real, slots - np.arange(slots.shape[1]), lengths[:, None])
-        asked = collapse(kept, lengths, Spans(behind, behind, number), mask, before=bos, after=eos, pad=pad)
-        where = places.ravel().take(asked.places, mode="clip")
-        return Side(asked.ids, asked.lengths, where), np.concatenate([begun, covered])
+        behind = slots - np.arange(slots.shape[1]) + 1 + (np.arange(len(grid)) * kept.ids.shape[1])[:, None]
+        asked = pack(kept.ids, kept.inside, pad, (behind[real], mask))
+        return Side(asked.ids, asked.lengths, kept.places.ravel().take(asked.places, mode="clip")), begun | covered
 
-    def _deleted(self, blocks: Blocks, asked: Side, gone: Flat, vocabulary: Vocabulary) -> tuple[Side, Flat]:
-        """Return the asked side without the deleted tokens, and with them the places that are hidden."""
+    def _deleted(self, blocks: Blocks, asked: Side, gone: Mask, vocabulary: Vocabulary) -> tuple[Side, Mask]:
+        """Return the asked side without the deleted tokens, and with them what it does not show."""
         ordinary = vocabulary.is_ordinary(asked.ids) & asked.inside
         number = np.ceil(self.deletion * ordinary.sum(axis=1) - 1e-9).astype(np.int64)
         deleted = grammar.choose(fold(blocks.keys, "deletion"), ordinary, number)
-        ids, lengths, places = _packed(asked.ids, asked.inside & ~deleted, token(vocabulary, "pad"))
-        gone = np.concatenate([gone, asked.places.ravel()[np.flatnonzero(deleted)]])
-        return Side(ids, lengths, asked.places.ravel()[places]), gone
+        side = pack(asked.ids, asked.inside & ~deleted, token(vocabulary, "pad"))
+        gone = gone.copy()
+        gone.ravel()[asked.places[deleted]] = True
+        return Side(side.ids, side.lengths, asked.places.ravel().take(side.places, mode="clip")), gone
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the answers, which are the whole text."""
@@ -164,27 +183,21 @@ class Denoising(Objective):
 
     def pose(self, ids: Ids, noise: np.ndarray, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
         """Return the text with one mask token for each run of hit tokens, or without them, and the text."""
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], noise, [False]])))
-        spans = Spans(edges[None, ::2], edges[None, 1::2], np.array([len(edges) // 2]))
-        mark = token(vocabulary, "mask") if self.rate or not self.deletion else None
-        return collapse(ids[None], np.array([len(ids)]), spans, mark, pad=0).ids[0], ids
+        hit = np.pad(noise, (1, 0))[None]
+        row = np.append(token(vocabulary, "mask"), ids)[None].astype(np.int64)
+        first = starts(hit)
+        shown = ~hit
+        shown[0, 0] = False
+        if self.rate or not self.deletion:
+            row.ravel()[first] = token(vocabulary, "mask")
+            shown.ravel()[first] = True
+        return row[shown], ids
 
 
 @functools.cache
 def poisson(mean: float) -> grammar.Law:
     """Return the Poisson law, up to where its tail is below 10⁻⁹."""
     return grammar.Law([math.exp(n * math.log(mean) - mean - math.lgamma(n + 1)) for n in range(int(mean * 4) + 40)])
-
-
-def _packed(ids: Grid, keep: Mask, pad: int) -> tuple[Grid, Rows, Grid]:
-    """Return the kept positions of rows side by side, their numbers, and the place that each comes from."""
-    lengths = keep.sum(axis=1)
-    width = int(lengths.max(initial=0))
-    out, places = np.full((len(ids), width), pad, dtype=np.int64), np.zeros((len(ids), width), dtype=np.int64)
-    to, source = np.flatnonzero(grammar.within(lengths, width)), np.flatnonzero(keep)
-    out.ravel()[to] = ids.ravel()[source]
-    places.ravel()[to] = source
-    return out, lengths, places
 
 
 def _overlap(keys: Keys, tokens: Rows, rate: float, law: grammar.Law) -> tuple[Mask, Mask, Rows]:

@@ -32,6 +32,7 @@ from objectives.objective import (
     answered,
     check_rates,
     ids_of,
+    numbers,
     numbers_of,
     text_of,
     token,
@@ -90,9 +91,9 @@ class FillInTheMiddle(Objective):
         for slot, mark in zip((1, 3, 5), ids_of(vocabulary, "fim_prefix", "fim_suffix", "fim_middle"), strict=True):
             side.ids.ravel()[starts[moved, slot]] = mark
         given = answered(side.ids, token(vocabulary, "bos"), token(vocabulary, "pad"))
-        inputs = with_attention({"input_ids": given}, side.lengths)
+        inputs = with_attention({"input_ids": given}, side)
         if self.isolated:
-            inputs["segment"] = numbers_of(side, blocks)
+            inputs["segment"] = numbers_of(side, numbers(blocks))
         return Batch(inputs, {"tokens": side.ids})
 
     def _document(self, blocks: Blocks, vocabulary: Vocabulary) -> tuple[Flat, Rows]:
@@ -100,7 +101,7 @@ class FillInTheMiddle(Objective):
         text = text_of(blocks, vocabulary)
         rows, width = text.ordinary.shape
         drawn = below(np.maximum(text.counts, 1), at(fold(blocks.keys, "document"), np.zeros(rows, dtype=np.int64)))
-        place = np.append(text.places, 0)[np.where(text.counts > 0, text.first + drawn, len(text.places))]
+        place = text.places(text.first + drawn)
         borders = ~text.ordinary
         borders[:, 1:] |= borders[:, :-1].copy()
         borders[:, :1] = True

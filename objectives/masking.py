@@ -117,9 +117,9 @@ class Masking(Objective):
             hidden = grammar.count(rates, text.counts)
             first, number, _ = grammar.gaps(keys, text.counts, hidden, _NGRAM if self.unit == "n-gram" else _SPAN)
             first, number = (first + text.first[:, None])[number > 0], number[number > 0]
-            word = np.searchsorted(edges, text.places[grammar.laid_out(first, number)])
+            word = np.searchsorted(edges, text.places(grammar.laid_out(first, number)))
             begins, sizes = edges[word], (stops - edges)[word]
-            owner = np.repeat(text.places[first], number)
+            owner = np.repeat(text.places(first), number)
         return grammar.laid_out(begins, sizes), np.repeat(owner, sizes)
 
     def _disguise(self, keys: Keys, places: Flat, units: Flat, width: int, hit: Ids, vocabulary: Vocabulary) -> Ids:

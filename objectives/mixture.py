@@ -15,6 +15,7 @@ from __future__ import annotations
 
 import dataclasses
 from dataclasses import dataclass, field
+from functools import cached_property
 from typing import Annotated, Literal
 
 import numpy as np
@@ -117,10 +118,15 @@ class Mixture(Objective):
         for member in self.members:
             member.objective.check(vocabulary, block)
 
+    @cached_property
+    def _weights(self) -> tuple[np.ndarray, np.ndarray]:
+        """The weights at the start of the run and at its end."""
+        start = np.array([member.weight for member in self.members])
+        return start, np.array([m.weight if m.last_weight is None else m.last_weight for m in self.members])
+
     def draw(self, blocks: Blocks) -> Rows:
         """Return which member asks each row."""
-        start = np.array([member.weight for member in self.members])
-        end = np.array([m.weight if m.last_weight is None else m.last_weight for m in self.members])
+        start, end = self._weights
         weights = np.cumsum(start + (end - start) * blocks.progress[:, None], axis=1)
         turn = uniform(fold(blocks.keys, "member"), 1) * weights[:, -1:]
         return (turn >= weights[:, :-1]).sum(axis=1)

@@ -68,7 +68,7 @@ class NextSentence(Masking):
         asked, labels = self.hide(blocks.keys, side.ids, side.lengths, vocabulary, blocks.progress)
         seam = np.where(found, starts[:, 3] - starts[:, 0], side.ids.shape[1])
         types = ((np.arange(side.ids.shape[1]) >= seam[:, None]) & side.inside).astype(np.int64)
-        inputs = with_attention({"input_ids": asked, "token_type_ids": types}, side.lengths)
+        inputs = with_attention({"input_ids": asked, "token_type_ids": types}, side)
         if self.isolated:
             inputs["segment"] = _numbers(blocks, blocks.others, side, cut, start)
         origin = np.where(side.inside, side.places - row[:, None], -1)
@@ -92,14 +92,15 @@ def _pair(blocks: Blocks, others: Blocks) -> tuple[Rows, Rows]:
     """Return where each row is cut (0: nowhere), and where its stranger would begin."""
     inner = _inner(blocks)
     counts = inner.any(axis=1).astype(np.int64)
-    cut = grammar.choose(fold(blocks.keys, "cut"), inner, counts).argmax(axis=1) * counts
+    cut = np.where(counts > 0, grammar.choose(fold(blocks.keys, "cut"), inner, counts).argmax(axis=1), 0)
     enough = others.lengths - (blocks.lengths - cut)
     fits = _inner(others) & (np.arange(others.ids.shape[1]) <= enough[:, None]) & (cut > 0)[:, None]
     if blocks.texts is not None and others.texts is not None:
         numbers = _absolute(others)
         fits &= numbers != _absolute(blocks)[np.arange(len(blocks)), np.maximum(cut - 1, 0)][:, None]
     fitting = fits.any(axis=1).astype(np.int64)
-    return cut * fitting, grammar.choose(fold(blocks.keys, "stranger"), fits, fitting).argmax(axis=1) * fitting
+    start = grammar.choose(fold(blocks.keys, "stranger"), fits, fitting).argmax(axis=1)
+    return cut * fitting, start * fitting
 
 
 def _inner(blocks: Blocks) -> Mask:

@@ -9,9 +9,6 @@ Hit tokens are *places*: row · width + column, so that a few of them are drawn 
 
 from __future__ import annotations
 
-from dataclasses import dataclass
-from functools import cached_property
-
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt, UInt64
 
@@ -22,38 +19,6 @@ Grid = Int[np.ndarray, "rows _"]  # widths change from projection to projection:
 Mask = Bool[np.ndarray, "rows _"]
 Keys = UInt64[np.ndarray, " rows"]
 Flat = Int[np.ndarray, " _"]
-
-
-@dataclass(frozen=True)
-class Spans:
-    """Runs of hit tokens, in order: their places [begin, end) ``[rows, spans]``, an empty one standing before begin.
-
-    Rows with fewer spans are filled with empty ones at their end, which count for nothing.
-    """
-
-    begins: Grid
-    ends: Grid
-    number: Rows
-    """How many spans each row has."""
-
-    @cached_property
-    def real(self) -> Mask:
-        """Which spans are none of the filling."""
-        return within(self.number, self.begins.shape[1])
-
-    @cached_property
-    def full(self) -> bool:
-        """Whether no row is filled up."""
-        return int(self.number.min(initial=self.begins.shape[1])) == self.begins.shape[1]
-
-    def write(self, row: Flat, places: Grid, marks: Flat | int) -> None:
-        """Write the mark of each span that is none of the filling at its place in the flat `row`."""
-        if self.full:
-            row[places] = marks
-        elif isinstance(marks, int):
-            row[places[self.real]] = marks
-        else:
-            row[places[self.real]] = marks.take(np.flatnonzero(self.real) % places.shape[1])
 
 
 def within(lengths: Rows, width: int) -> Mask:
@@ -174,57 +139,46 @@ class Law:
 
 
 class Text:
-    """The places of the ordinary tokens of a batch, by their rank among the ordinary tokens of their row."""
+    """The ordinary tokens of a batch, known by their rank among those of their row."""
 
     def __init__(self, ordinary: Mask) -> None:
-        self.width = ordinary.shape[1]
-        self.counts: Rows = ordinary.sum(axis=1)
-        self.places: Flat = np.flatnonzero(ordinary)
-        self.first: Rows = np.cumsum(self.counts) - self.counts
         self.ordinary = ordinary
+        self.counts: Rows = ordinary.sum(axis=1)
+        self.first: Rows = np.cumsum(self.counts) - self.counts
 
-    def locate(self, starts: Grid, sizes: Grid, number: Rows) -> Spans:
-        """Return the spans that begin at the ordinary token of rank `starts` of their row and hold `sizes` of them.
+    def mark(self, starts: Grid, sizes: Grid) -> Bool[np.ndarray, " tokens"]:
+        """Return which tokens lie in spans: `sizes` of those of a row from that of rank `starts` on, in order."""
+        turns = np.empty((*starts.shape, 2), dtype=np.int64)
+        np.add(starts, self.first[:, None], out=turns[..., 0])
+        np.add(turns[..., 0], sizes, out=turns[..., 1])
+        edges = np.concatenate([[0], turns.ravel(), [self.counts.sum()]])
+        inside = np.zeros(edges.size - 1, dtype=bool)
+        inside[1::2] = True
+        return np.repeat(inside, edges[1:] - edges[:-1])
 
-        A special token inside a span cuts it in two. An empty span may stand behind the last token of its row.
+    def behind(self, ranks: Grid, which: Flat, width: int) -> Flat:
+        """Return where tokens of some ranks stand in rows that are framed by one column on each side.
+
+        A rank beyond the last one of its row stands behind it.
         """
-        if not len(self.places):
-            return Spans(starts, starts, number)
-        ranks = starts + self.first[:, None]
-        behind = starts >= self.counts[:, None]
-        ranks -= behind
-        begins = self.places[ranks]
-        begins += behind
-        ranks += sizes
-        full = sizes > 0
-        ranks -= full
-        ends = self.places[ranks]
-        ends += 1
-        np.copyto(ends, begins, where=~full)
-        if not self.counts.all():  # nothing can be hidden where no ordinary token is
-            none = self.counts == 0
-            begins[none] = ends[none] = (np.flatnonzero(none) * self.width)[:, None]
-        long = np.flatnonzero(ends - begins > sizes)
-        return self._cut(begins, ends, number, long) if len(long) else Spans(begins, ends, number)
+        rows = which // ranks.shape[1]
+        rank = ranks.ravel()[which]
+        over = rank >= self.counts[rows]
+        return self.places(rank + self.first[rows] - over) + over + rows * (width - self.ordinary.shape[1]) + 1
 
-    def _cut(self, begins: Grid, ends: Grid, number: Rows, long: Flat) -> Spans:
-        first = begins.ravel()[long]
-        inner = laid_out(first, ends.ravel()[long] - first)
-        special = inner[~self.ordinary.ravel()[inner]]
-        stops, goes = special, special + 1
-        if (special[1:] == goes[:-1]).any():  # nothing is left between special tokens side by side
-            apart = special[1:] > goes[:-1]
-            stops, goes = stops[np.append(True, apart)], goes[np.append(apart, True)]
-        rows = stops // self.width
-        more = np.bincount(rows, minlength=len(begins))
-        rank = np.arange(len(stops)) - (np.cumsum(more) - more)[rows]
-        most = int(more.max())
-        both = np.empty((2, len(begins), begins.shape[1] + most), dtype=np.int64)
-        both[:, :, :most] = ends.max(axis=1)[:, None]  # the filling stands behind all spans
-        both[0, :, most:], both[1, :, most:] = begins, ends
-        both[0, rows, rank], both[1, rows, rank] = goes, stops
-        both.sort(axis=2)
-        return Spans(both[0], both[1], number + more)
+    def places(self, ranks: Flat) -> Flat:
+        """Return the place of each of some tokens, known by their rank among those of all rows."""
+        special = np.flatnonzero(~self.ordinary)
+        return ranks + np.searchsorted(special - np.arange(len(special)), ranks, side="right")
+
+    def framed(self, marked: Bool[np.ndarray, " tokens"], width: int) -> Mask:
+        """Return where marked tokens stand in rows that are framed by one column on each side, `width` in all.
+
+        Special tokens are never marked, so a span that would cross one is cut in two.
+        """
+        places = np.zeros((len(self.ordinary), width), dtype=bool)
+        places[:, 1:-1][self.ordinary[:, : width - 2]] = marked
+        return places
 
 
 def laid_out(begins: Flat, sizes: Flat) -> Flat:
@@ -239,15 +193,18 @@ def scatter(keys: Keys, tokens: Rows, hidden: Rows, spans: Rows) -> tuple[Grid, 
     Every arrangement that begins kept and ends hidden is equally likely: choosing parts − 1 of the total − 1 cut
     points uniformly is choosing a composition of the total uniformly, once for the kept, once for the hidden.
     """
-    both = np.concatenate([looked_up.fold(keys, "kept"), looked_up.fold(keys, "hidden")])
+    keys = looked_up.fold(keys, "spans")
+    both = np.concatenate([keys, ~keys])  # one key for the kept tokens, one for the hidden ones
     totals = np.concatenate([tokens - hidden, hidden])
     parts = np.concatenate([spans, spans])
     cuts = sample(both, np.maximum(totals - 1, 0), np.maximum(parts - 1, 0), totals - 1)
     ends = np.concatenate([cuts + 1, totals[:, None]], axis=1)
     done = ends[len(tokens) :]  # the hidden tokens up to the end of each span; above, the kept tokens before it
-    before = np.zeros_like(done)
-    before[:, 1:] = done[:, :-1]
-    return ends[: len(tokens)] + before, done - before
+    starts = ends[: len(tokens)]
+    starts[:, 1:] += done[:, :-1]
+    sizes = done.copy()
+    sizes[:, 1:] -= done[:, :-1]
+    return starts, sizes
 
 
 def gaps(keys: Keys, tokens: Rows, hidden: Rows, law: Law) -> tuple[Grid, Grid, Rows]:

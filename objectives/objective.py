@@ -169,11 +169,12 @@ def text_of(blocks: Blocks, vocabulary: Vocabulary) -> Text:
     return Text(ordinary)
 
 
-def with_attention(inputs: dict[str, np.ndarray], lengths: Rows) -> dict[str, np.ndarray]:
-    """Return the inputs, with an attention mask where some row is padded; full rows need none."""
-    width = inputs["input_ids"].shape[1]
+def with_attention(inputs: dict[str, np.ndarray], rows: Side | Rows) -> dict[str, np.ndarray]:
+    """Return the inputs of rows (or of their lengths), with an attention mask where some row is padded."""
+    width, lengths = inputs["input_ids"].shape[1], rows.lengths if isinstance(rows, Side) else rows
     if lengths.min(initial=width) < width:
-        inputs["attention_mask"] = within(lengths, width).astype(np.int64)
+        inside = rows.inside if isinstance(rows, Side) else within(rows, width)
+        inputs["attention_mask"] = inside.astype(np.int64)
     return inputs
 
 
@@ -186,25 +187,27 @@ def answered(labels: Grid, start: int, pad: int) -> Grid:
     return given
 
 
+def numbers(blocks: Blocks) -> Grid:
+    """Return the number of the document of each place of blocks."""
+    return np.cumsum(blocks.documents, axis=1)
+
+
 def framed_numbers(blocks: Blocks, before: int, after: int) -> Grid:
-    """Return the number of the document of each position of rows that are framed by so many marks, −1 at padding.
+    """Return the number of the document of each position of blocks that are framed by so many marks, −1 at padding.
 
     A mark of the frame belongs to the document that it stands beside.
     """
-    framed = blocks.lengths + before + after
+    return frame_numbers(numbers(blocks), blocks.lengths, before, after)
+
+
+def frame_numbers(grid: Grid, lengths: Rows, before: int, after: int) -> Grid:
+    """Return the numbers of rows of some lengths with those of their marks, −1 at padding."""
+    framed = lengths + before + after
     width = int(framed.max(initial=0))
-    places = np.clip(np.arange(width) - before, 0, np.maximum(blocks.lengths - 1, 0)[:, None])
-    numbers = np.take_along_axis(np.cumsum(blocks.documents, axis=1), places, axis=1)
-    return np.where(within(framed, width), numbers, -1)
+    places = np.clip(np.arange(width) - before, 0, np.maximum(lengths - 1, 0)[:, None])
+    return np.where(within(framed, width), np.take_along_axis(grid, places, axis=1), -1)
 
 
-def numbers_of(side: Side, blocks: Blocks, order: Grid | None = None) -> Grid:
-    """Return the number of the document of each position of woven rows, −1 at padding.
-
-    `order` are the places behind the rows that were woven, where they were arranged before.
-    """
-    numbers = np.cumsum(blocks.documents, axis=1).ravel()
-    if order is not None:
-        numbers = numbers[order.ravel()]
-    found = numbers.take(side.places, mode="clip")
-    return np.where(side.inside, found, -1)
+def numbers_of(side: Side, numbers: Grid) -> Grid:
+    """Return the number of the document of each position of new rows, −1 at padding, from those of the old rows."""
+    return np.where(side.inside, numbers.ravel().take(side.places, mode="clip"), -1)

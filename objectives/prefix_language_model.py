@@ -23,7 +23,7 @@ from corpora.vocabulary import Vocabulary
 from foundation.keys import below, bits, fold
 from foundation.refusal import BadUsage
 from objectives.batch import IGNORED, Batch
-from objectives.noise import Rows, within
+from objectives.noise import Grid, Rows, within
 from objectives.objective import (
     Frame,
     Ids,
@@ -32,13 +32,14 @@ from objectives.objective import (
     Shape,
     answered,
     check_mode,
+    frame_numbers,
     framed_numbers,
     ids_of,
-    numbers_of,
+    numbers,
     token,
     with_attention,
 )
-from objectives.weaving import weave
+from objectives.weaving import frame
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -111,23 +112,15 @@ class PrefixLanguageModel(Objective):
 
     def _two_sides(self, blocks: Blocks, vocabulary: Vocabulary, split: Rows) -> Batch:
         eos, pad = ids_of(vocabulary, "eos", "pad")
-        row = np.arange(len(blocks)) * blocks.ids.shape[1]
-        last = row + np.maximum(blocks.lengths - 1, 0)
-        mode = np.full(len(row), bool(self.mode), dtype=np.int64)
-        before = np.maximum(row + split - 1, row)
-        begins, one = np.stack([row, row, before], 1), np.ones_like(row)
-        asked, starts = weave(blocks.ids, begins, np.stack([mode, split, one], 1), pad)
-        if self.mode and len(row):
-            asked.ids[:, 0] = token(vocabulary, self.mode)
-        asked.ids.ravel()[starts[:, 2]] = eos
-        rest = np.stack([blocks.lengths - split, one], 1)
-        answer, starts = weave(blocks.ids, np.stack([row + split, last], 1), rest, IGNORED)
-        answer.ids.ravel()[starts[:, 1]] = eos
-        given = answered(answer.ids, pad, pad)
-        inputs = with_attention({"input_ids": asked.ids, "decoder_input_ids": given}, asked.lengths)
+        mode = [token(vocabulary, self.mode)] if self.mode else []
+        asked, lengths = frame(blocks.ids, split, mode, [eos], pad)
+        answer, _ = frame(_behind(blocks.ids, split), blocks.lengths - split, [], [eos], IGNORED)
+        inputs = with_attention({"input_ids": asked, "decoder_input_ids": answered(answer, pad, pad)}, lengths)
         if self.isolated:
-            inputs["segment"], inputs["decoder_segment"] = numbers_of(asked, blocks), numbers_of(answer, blocks)
-        return Batch(inputs, {"tokens": answer.ids})
+            here = numbers(blocks)
+            inputs["segment"] = frame_numbers(here, split, len(mode), 1)
+            inputs["decoder_segment"] = frame_numbers(_behind(here, split), blocks.lengths - split, 0, 1)
+        return Batch(inputs, {"tokens": answer})
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the prefix and the rest."""
@@ -145,3 +138,9 @@ class PrefixLanguageModel(Objective):
         """Return the text in front of the first hit token, and the rest (without any, the last token is asked)."""
         split = int(np.argmax(noise)) if noise.any() else len(ids) - 1
         return ids[:split], ids[split:]
+
+
+def _behind(grid: Grid, split: Rows) -> Grid:
+    """Return what stands in each row from its split on."""
+    places = np.arange(grid.shape[1]) + (np.arange(len(grid)) * grid.shape[1] + split)[:, None]
+    return grid.ravel().take(places, mode="clip") if grid.size else grid

@@ -25,7 +25,7 @@ from corpora.vocabulary import Vocabulary
 from foundation.keys import below, bits, fold
 from objectives.batch import IGNORED, Batch
 from objectives.masking import Masking
-from objectives.objective import Ids, numbers_of, token, with_attention
+from objectives.objective import Ids, numbers, numbers_of, token, with_attention
 from objectives.weaving import weave
 
 Rows = Int[np.ndarray, " rows"]
@@ -69,9 +69,9 @@ class SentenceOrder(Masking):
         asked, labels = self.hide(blocks.keys, side.ids, side.lengths, vocabulary, blocks.progress)
         seam = np.where(found, starts[:, 4] - starts[:, 0], side.ids.shape[1])
         types = ((np.arange(side.ids.shape[1]) >= seam[:, None]) & side.inside).astype(np.int64)
-        inputs = with_attention({"input_ids": asked, "token_type_ids": types}, side.lengths)
+        inputs = with_attention({"input_ids": asked, "token_type_ids": types}, side)
         if self.isolated:
-            inputs["segment"] = numbers_of(side, blocks)
+            inputs["segment"] = numbers_of(side, numbers(blocks))
         origin = np.where(side.inside, side.places - row[:, None], -1)
         origin.ravel()[starts[:, 0]] = origin.ravel()[starts[found, 3]] = origin.ravel()[starts[:, 6]] = -1
         order = np.where(found, swapped.astype(np.int64), IGNORED)

@@ -28,7 +28,7 @@ from foundation.keys import below, bits, fold
 from foundation.refusal import BadUsage
 from objectives import noise as grammar
 from objectives.batch import IGNORED, Batch
-from objectives.noise import Grid, Rows, Spans
+from objectives.noise import Flat, Grid, Mask, Rows, within
 from objectives.objective import (
     Frame,
     Ids,
@@ -38,12 +38,13 @@ from objectives.objective import (
     answered,
     check_mode,
     check_rates,
+    framed_numbers,
     numbers_of,
     text_of,
     token,
     with_attention,
 )
-from objectives.weaving import Side, collapse, reveal
+from objectives.weaving import Side, frame, pack, starts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -112,21 +113,25 @@ class SpanCorruption(Objective):
         density, mean, rolled = (
             np.array([getattr(m, n) for m in members])[which] for n in ("density", "mean", "rolled")
         )
-        hidden, number = _counts(density, mean, text.counts)
-        starts, sizes = grammar.scatter(blocks.keys, text.counts, hidden, number)
+        tokens, number = _counts(density, mean, text.counts)
+        begins, sizes = grammar.scatter(blocks.keys, text.counts, tokens, number)
         if rolled.any():
-            starts, sizes, number = _roll(blocks.keys, text.counts, rolled, starts, sizes, number)
-        modes: Rows | int = -1
+            begins, sizes = _roll(blocks.keys, text.counts, rolled, begins, sizes)
+        hit = text.framed(text.mark(begins, sizes), int(blocks.lengths.max(initial=0)) + 2)
+        modes = None
         if any(member.mode for member in members):
             modes = np.array([token(vocabulary, member.mode) if member.mode else -1 for member in members])[which]
-        eos, pad = token(vocabulary, "eos"), token(vocabulary, "pad")
-        asked, answer = _project(blocks, text.locate(starts, sizes, number), vocabulary, modes, eos, pad)
-        given = answered(answer.ids, token(vocabulary, cls.frame.start or "pad"), pad)
-        inputs = with_attention({"input_ids": asked.ids, "decoder_input_ids": given}, asked.lengths)
-        if members[0].isolated:
-            inputs["segment"], inputs["decoder_segment"] = (numbers_of(side, blocks) for side in (asked, answer))
-        said = answer.ids != IGNORED
-        return Batch(inputs, {"tokens": answer.ids}, hidden=said & vocabulary.ordinary[np.where(said, answer.ids, eos)])
+        asked, answer, numbers = _project(blocks, hit, vocabulary, modes, members[0].isolated)
+        pad = token(vocabulary, "pad")
+        given = answered(answer.ids, pad, pad)
+        inputs = with_attention({"input_ids": asked.ids, "decoder_input_ids": given}, asked)
+        inputs |= numbers
+
+        def hidden() -> np.ndarray:
+            said = answer.ids != IGNORED
+            return said & vocabulary.ordinary[np.where(said, answer.ids, pad)]
+
+        return Batch(inputs, {"tokens": answer.ids}, hides=hidden)
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the asked side with each sentinel replaced by what the answer says it hides."""
@@ -147,11 +152,10 @@ class SpanCorruption(Objective):
 
     def pose(self, ids: Ids, noise: np.ndarray, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
         """Return the text with a sentinel for each run of hit tokens, and the sentinels with what they hide."""
-        edges = np.flatnonzero(np.diff(np.concatenate([[False], noise, [False]])))
-        spans = Spans(edges[None, ::2], edges[None, 1::2], np.array([len(edges) // 2]))
-        marks, eos = vocabulary.sentinels[: len(edges) // 2], token(vocabulary, "eos")
-        asked = collapse(ids[None], np.array([len(ids)]), spans, marks, pad=0)
-        return asked.ids[0], reveal(ids[None], spans, marks, after=eos, pad=0).ids[0, :-1]
+        none = np.zeros((1, len(ids)), dtype=bool)
+        row = Blocks(ids[None], np.array([len(ids)]), none, none, np.zeros(1, dtype=np.uint64))
+        asked, answer, _ = _project(row, np.pad(noise, 1)[None], vocabulary, None, isolated=False)
+        return asked.ids[0, :-1], answer.ids[0, :-1]
 
 
 def _counts(density: np.ndarray, mean: np.ndarray, lengths: Rows) -> tuple[Rows, Rows]:
@@ -160,32 +164,57 @@ def _counts(density: np.ndarray, mean: np.ndarray, lengths: Rows) -> tuple[Rows,
     return hidden, np.maximum(np.minimum(spans, np.minimum(hidden, lengths - hidden)), np.minimum(hidden, 1))
 
 
-def _roll(
-    keys: grammar.Keys, tokens: Rows, rolled: np.ndarray, starts: Grid, sizes: Grid, number: Rows
-) -> tuple[Grid, Grid, Rows]:
+def _roll(keys: grammar.Keys, tokens: Rows, rolled: np.ndarray, starts: Grid, sizes: Grid) -> tuple[Grid, Grid]:
     """Turn the spans of the rolled rows; one that is turned over the end of its row goes on at its start."""
     turn = below(np.maximum(tokens, 1), bits(fold(keys, "roll"), 1)[:, 0]) * rolled
     limit = tokens[:, None]
-    real = grammar.within(number, starts.shape[1])
-    starts = np.where(real, (starts + turn[:, None]) % np.maximum(limit, 1), limit)
+    starts = np.where(sizes > 0, (starts + turn[:, None]) % np.maximum(limit, 1), limit)
     rest = np.maximum(starts + sizes - limit, 0).sum(axis=1)  # of one span at most
-    cut = np.minimum(sizes, limit - starts)
+    sizes = np.concatenate([rest[:, None], np.minimum(sizes, limit - starts)], axis=1)
     starts = np.concatenate([np.where(rest > 0, 0, tokens)[:, None], starts], axis=1)
     order = np.argsort(starts, axis=1, kind="stable")
-    sizes = np.concatenate([rest[:, None], cut], axis=1)
-    return np.take_along_axis(starts, order, 1), np.take_along_axis(sizes, order, 1), number + (rest > 0)
+    return np.take_along_axis(starts, order, 1), np.take_along_axis(sizes, order, 1)
 
 
 def _project(
-    blocks: Blocks, spans: Spans, vocabulary: Vocabulary, modes: Rows | int, eos: int, pad: int
-) -> tuple[Side, Side]:
-    """Collapse each hidden run to its sentinel, and each kept run, likewise, to the sentinel of the run behind it."""
-    most = int(spans.number.max(initial=0))
+    blocks: Blocks, hit: Mask, vocabulary: Vocabulary, modes: Rows | None, isolated: bool
+) -> tuple[Side, Side, dict[str, Grid]]:
+    """Return both sides of framed rows with hit tokens, and the documents of their positions if they are isolated.
+
+    Each hidden run has one sentinel: over its first token on the asked side, over the place in front of it (which
+    is never hidden) on the other.
+    """
+    eos, pad = token(vocabulary, "eos"), token(vocabulary, "pad")
+    grid, lengths = frame(blocks.ids, blocks.lengths, [pad if modes is None else modes], [eos], pad)
+    width = grid.shape[1]
+    begins = starts(hit)
+    rows = begins // width
+    number = np.bincount(rows, minlength=len(grid))
+    most = int(number.max(initial=0))
     if most > len(vocabulary.sentinels):
         raise _too_many(f"a row has {most} spans", vocabulary)
-    marks = vocabulary.sentinels[: spans.begins.shape[1]]
-    asked = collapse(blocks.ids, blocks.lengths, spans, marks, before=modes, after=eos, pad=pad)
-    return asked, reveal(blocks.ids, spans, marks, after=eos, pad=IGNORED)
+    marks = vocabulary.sentinels[np.arange(len(rows)) - (np.cumsum(number) - number)[rows]]
+    kept = ~hit
+    kept[:, 0] = False if modes is None else modes >= 0
+    hit.ravel()[begins - 1] = True
+    hit[np.arange(len(grid)), lengths - 1] = True
+    if lengths.min(initial=width) < width:
+        kept &= within(lengths, width)
+    kept.ravel()[begins] = True
+    answer = pack(_written(grid, begins - 1, marks), hit, IGNORED)
+    asked = pack(_written(grid, begins, marks), kept, pad)
+    if not isolated:
+        return asked, answer, {}
+    numbers = framed_numbers(blocks, 1, 1)
+    said = _written(numbers, begins - 1, numbers.ravel()[begins])
+    return asked, answer, {"segment": numbers_of(asked, numbers), "decoder_segment": numbers_of(answer, said)}
+
+
+def _written(grid: Grid, places: Flat, tokens: Flat) -> Grid:
+    """Return the rows with tokens written at places."""
+    grid = grid.copy()
+    grid.ravel()[places] = tokens
+    return grid
 
 
 def _too_many(found: str, vocabulary: Vocabulary) -> BadUsage:

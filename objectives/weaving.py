@@ -1,33 +1,71 @@
-"""Weaving: rows are made of runs of a block's places and of marks, in one pass over the whole batch.
+"""What becomes of rows: they are packed, framed, woven, always a whole batch at once.
 
-What T5 asks is kept runs with a sentinel between them, what BART permutes is runs that change places, a frame is
-marks around a run. So every projection of every objective is one list of runs per row, and one weave.
+``pack`` keeps some places of each row side by side: what T5 asks is a row with a sentinel written over the first
+token of each span and the rest of the span left out. ``weave`` lays runs of places in another order, which is how
+sentences change places. ``frame`` puts marks around.
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from functools import cached_property
 
 import numpy as np
 from jaxtyping import Int
 
-from objectives.noise import Flat, Grid, Mask, Rows, Spans, within
+from objectives.noise import Flat, Grid, Mask, Rows, within
 
 
 @dataclass(frozen=True)
 class Side:
-    """Woven rows: their ids, padded on the right, their lengths, and the place in the block behind each position."""
+    """New rows: their ids, padded on the right, their lengths, and where their tokens come from."""
 
     ids: Int[np.ndarray, "rows _"]
     lengths: Int[np.ndarray, " rows"]
-    places: Int[np.ndarray, "rows _"]
-    """For a mark the place of the run that it stands for, or beside which it stands; at padding without meaning."""
+    found: Int[np.ndarray, "rows _"]
+    """The places behind the positions, in old rows that have `more` columns of padding more."""
+    more: int = 0
 
     @cached_property
     def inside(self) -> Mask:
         """Which positions are no padding."""
         return within(self.lengths, self.ids.shape[1])
+
+    @cached_property
+    def places(self) -> Grid:
+        """The place of the old rows behind each position, row · width + column; at padding without meaning."""
+        return self.found - (np.arange(len(self.ids)) * self.more)[:, None]
+
+
+def pack(grid: Grid, keep: Mask, pad: int, inserted: tuple[Flat, int] | None = None) -> Side:
+    """Return the kept places of each row side by side.
+
+    `inserted` are places, in order, in front of which one more token is put, and that token; behind the last place
+    of a row is the first of the next one, so a row that may need it has a column more that is not kept.
+    """
+    rows, width = keep.shape
+    lengths = keep.sum(axis=1)
+    if inserted is not None:
+        lengths += np.bincount(inserted[0] // max(width, 1), minlength=rows)
+    longest = int(lengths.max(initial=0))
+    short = longest - int(lengths.min(initial=longest))
+    if short:  # rows that are too short keep some columns of padding more
+        keep = np.concatenate([keep, within(longest - lengths, short)], axis=1)
+        grid = np.concatenate([grid, np.full((rows, short), pad)], axis=1)
+    places = np.flatnonzero(keep)
+    if inserted is None:
+        packed = grid.ravel()[places]
+    else:
+        before = inserted[0] + inserted[0] // max(width, 1) * short
+        at = np.searchsorted(places, before)
+        times = np.ones(len(places), dtype=np.int64)
+        np.add.at(times, at, 1)
+        places = np.repeat(places, times)
+        at += np.arange(len(at))
+        packed = grid.ravel()[places]
+        packed[at] = inserted[1]
+    return Side(packed.reshape(rows, longest), lengths, places.reshape(rows, longest), short)
 
 
 def weave(ids: Int[np.ndarray, "_ _"], begins: Grid, sizes: Grid, pad: int) -> tuple[Side, Grid]:
@@ -51,79 +89,25 @@ def weave(ids: Int[np.ndarray, "_ _"], begins: Grid, sizes: Grid, pad: int) -> t
     return side, starts.reshape(begins.shape)
 
 
-def collapse(
-    ids: Grid,
-    lengths: Rows,
-    spans: Spans,
-    marks: Flat | int | None,
-    *,
-    before: Rows | int = -1,
-    after: int | None = None,
-    pad: int,
-) -> Side:
-    """Return the rows with each span replaced by its mark, or by nothing, inside the frame given.
-
-    `marks` are those of the first span of a row, the second and so on, or the same for all; a negative token of
-    `before` is none. A kept run and the mark behind it are laid as one run, because the mark stands at the first
-    place of its span, which follows.
-    """
-    rows, width = spans.begins.shape
-    row = np.arange(rows) * ids.shape[1]
-    begins, stops = np.empty((2, rows, width + 1), dtype=np.int64)
-    begins[:, 0], begins[:, 1:] = row, spans.ends
-    stops[:, :-1], stops[:, -1] = spans.begins, row + lengths
-    if marks is not None:
-        stops[:, :-1] += spans.real
-    stops[:, -1] += after is not None
-    head = np.asarray(before) >= 0
-    begins[:, 0] -= head
-    stops -= begins
-    side, starts = weave(ids, begins, stops, pad)
-    flat, places = side.ids.ravel(), side.places.ravel()
-    if marks is not None:
-        spans.write(flat, starts[:, 1:] - 1, marks)
-    if head.any():
-        at = starts[:, 0] if head.all() else starts[head, 0]
-        flat[at] = before if isinstance(before, int) else before[head]
-        places[at] += 1
-    if after is not None:
-        at = starts[:, 0] + side.lengths - 1
-        flat[at] = after
-        places[at] -= lengths > 0
-    return side
-
-
-def reveal(ids: Grid, spans: Spans, marks: Flat, *, after: int, pad: int) -> Side:
-    """Return for each row its marks, each followed by the tokens that it stands for, and `after` behind them all."""
-    rows, width = spans.begins.shape
-    begins, sizes = np.empty((2, rows, width + 1), dtype=np.int64)
-    np.subtract(spans.begins, 1, out=begins[:, :-1])
-    np.subtract(spans.ends, begins[:, :-1], out=sizes[:, :-1])
-    if not spans.full:
-        sizes[:, :-1] *= spans.real
-    begins[:, -1] = spans.ends.max(axis=1, initial=1) - 1
-    sizes[:, -1] = 1
-    side, starts = weave(ids, begins, sizes, pad)
-    flat = side.ids.ravel()
-    at = starts[:, :-1]
-    spans.write(flat, at, marks)
-    side.places.ravel()[at if spans.full else at[spans.real]] += 1
-    flat[starts[:, -1]] = after
-    return side
-
-
-def frame(ids: Grid, lengths: Rows, before: list[int], after: list[int], pad: int) -> tuple[Grid, Rows]:
+def frame(ids: Grid, lengths: Rows, before: Sequence[Rows | int], after: Sequence[int], pad: int) -> tuple[Grid, Rows]:
     """Return the rows with `before` in front and `after` right behind their last token, padded with `pad`."""
-    framed = lengths + len(before) + len(after)
-    width = int(lengths.max(initial=0))
-    out = np.empty((len(ids), width + len(before) + len(after)), dtype=np.int64)
-    out[:, : len(before)] = before
-    out[:, len(before) : len(before) + width] = ids[:, :width]
-    if len(lengths) and lengths.min() == width:
-        out[:, len(before) + width :] = after
+    head, width = len(before), int(lengths.max(initial=0))
+    framed = lengths + (head + len(after))
+    out = np.empty((len(ids), head + width + len(after)), dtype=np.int64)
+    for column, token in enumerate(before):
+        out[:, column] = token
+    out[:, head : head + width] = ids[:, :width]
+    if lengths.min(initial=width) == width:
+        out[:, head + width :] = after
         return out, framed
-    out[np.arange(out.shape[1]) >= framed[:, None]] = pad
+    np.copyto(out, pad, where=~within(framed, out.shape[1]))
     rows = np.arange(len(ids))
     for place, token in enumerate(after):
-        out[rows, len(before) + lengths + place] = token
+        out[rows, head + lengths + place] = token
     return out, framed
+
+
+def starts(marked: Mask) -> Flat:
+    """Return the places where runs of marked ones begin; the first column must have none."""
+    flat = marked.ravel()
+    return np.flatnonzero(flat[1:] > flat[:-1]) + 1
