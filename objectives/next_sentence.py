@@ -91,14 +91,14 @@ class NextSentence(Masking):
 def _pair(blocks: Blocks, others: Blocks) -> tuple[Rows, Rows]:
     """Return where each row is cut (0: nowhere), and where its stranger would begin."""
     inner = _inner(blocks)
-    counts = inner.any(axis=1).astype(np.int64)
+    counts = np.minimum(inner.sum(axis=1), 1)
     cut = np.where(counts > 0, grammar.choose(fold(blocks.keys, "cut"), inner, counts).argmax(axis=1), 0)
     enough = others.lengths - (blocks.lengths - cut)
     fits = _inner(others) & (np.arange(others.ids.shape[1]) <= enough[:, None]) & (cut > 0)[:, None]
     if blocks.texts is not None and others.texts is not None:
         numbers = _absolute(others)
         fits &= numbers != _absolute(blocks)[np.arange(len(blocks)), np.maximum(cut - 1, 0)][:, None]
-    fitting = fits.any(axis=1).astype(np.int64)
+    fitting = np.minimum(fits.sum(axis=1), 1)
     start = grammar.choose(fold(blocks.keys, "stranger"), fits, fitting).argmax(axis=1)
     return cut * fitting, start * fitting
 
