@@ -182,13 +182,15 @@ class Denoising(Objective):
         return [row[row != IGNORED][1:-1] for row in batch.targets["tokens"]]
 
     def pose(self, ids: Ids, noise: np.ndarray, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
-        """Return the text with one mask token for each run of hit tokens, or without them, and the text."""
+        """Return the text with one mask for each run of hit tokens (without them, if it deletes), and the text."""
+        if not (self.rate or self.deletion):
+            return ids, ids
         hit = np.pad(noise, (1, 0))[None]
         row = np.append(token(vocabulary, "mask"), ids)[None].astype(np.int64)
         first = starts(hit)
         shown = ~hit
         shown[0, 0] = False
-        if self.rate or not self.deletion:
+        if self.rate:
             row.ravel()[first] = token(vocabulary, "mask")
             shown.ravel()[first] = True
         return row[shown], ids
