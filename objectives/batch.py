@@ -34,15 +34,22 @@ class Batch:
     targets: dict[str, NDArray[np.int64]]
     """By role: "tokens" ``[rows, positions]``, "order" ``[rows]``; IGNORED where nothing is asked."""
 
-    origin: NDArray[np.int64] | None = None
-    """From objectives that rearrange: the place in its block that each input position shows ``[rows, positions]``,
-    −1 for a special token of the frame. The model never sees it; it is what undoes the arrangement."""
+    origins: Callable[[], NDArray[np.int64]] | None = None
+    """What ``origin`` calls at the first look, from objectives that rearrange."""
 
     hides: Callable[[], NDArray[np.bool_]] | None = None
     """What ``hidden`` calls at the first look, from objectives that ask for more than they hide."""
 
     members: NDArray[np.int64] | None = None
     """From mixtures: which member asks each row ``[rows]``."""
+
+    @cached_property
+    def origin(self) -> NDArray[np.int64] | None:
+        """The place in its block that each input position shows ``[rows, positions]``, −1 for a mark of the frame.
+
+        The model never sees it; it is what undoes the arrangement.
+        """
+        return None if self.origins is None else self.origins()
 
     @cached_property
     def hidden(self) -> NDArray[np.bool_] | None:
@@ -66,7 +73,7 @@ class Batch:
         return Batch(
             inputs,
             targets,
-            None if self.origin is None else self.origin[rows],
+            None if self.origins is None else partial(_rows, self.origins, rows),
             None if self.hides is None else partial(_rows, self.hides, rows),
             None if self.members is None else self.members[rows],
         )
@@ -94,18 +101,23 @@ def merge(parts: list[tuple[NDArray[np.int64], Batch]], pad: int) -> Batch:
         inputs["prefix"] = _stack([(w, b.inputs.get("prefix")) for w, b in parts], rows, 0)
     roles = {role for _, batch in parts for role in batch.targets}
     targets = {role: _stack([(w, b.targets.get(role)) for w, b in parts], rows, IGNORED) for role in roles}
-    origin = None
-    if any(batch.origin is not None for _, batch in parts):
-        origin = _stack([(where, batch.origin) for where, batch in parts], rows, -1)
+
+    def origin() -> NDArray[np.int64]:
+        return _stack([(where, batch.origin) for where, batch in parts], rows, -1)
 
     def hidden() -> NDArray[np.bool_]:
         asked = [(w, b.targets["tokens"] != IGNORED if b.hidden is None else b.hidden) for w, b in parts]
         return _stack(asked, rows, 0).astype(bool)
 
-    return Batch(inputs, targets, origin, hidden if any(batch.hides for _, batch in parts) else None)
+    return Batch(
+        inputs,
+        targets,
+        origin if any(batch.origins for _, batch in parts) else None,
+        hidden if any(batch.hides for _, batch in parts) else None,
+    )
 
 
-def _rows(of: Callable[[], NDArray[np.bool_]], rows: NDArray[np.int64]) -> NDArray[np.bool_]:
+def _rows(of: Callable[[], NDArray[Any]], rows: NDArray[np.int64]) -> NDArray[Any]:
     return of()[rows]
 
 

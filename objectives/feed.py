@@ -15,7 +15,7 @@ from corpora import blocks
 from corpora.blocks import Blocks
 from corpora.store import Part
 from corpora.vocabulary import Vocabulary
-from foundation.keys import below, bits, fold, order
+from foundation.keys import below, fold, order
 from objectives import Batch, Objective
 
 
@@ -53,6 +53,6 @@ class Feed:
         """Return the blocks behind the examples at `positions`, as the objective is given them."""
         keys = fold(self.seed, "noise", positions)
         progress = np.minimum(positions / self.total, 1.0) if self.total else np.ones(len(positions))
-        others = below(self.blocks, bits(fold(keys, "others"), 1)[:, 0]) if self.objective.strangers else None
+        others = below(self.blocks, fold(keys, "others")) if self.objective.strangers else None
         pad = self.vocabulary.pad or 0
         return blocks.gather(self.part, self.block, self.indices(positions), keys, pad, progress, others)

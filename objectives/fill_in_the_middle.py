@@ -21,7 +21,7 @@ import numpy as np
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from foundation.keys import at, below, bits, fold, uniform
+from foundation.keys import below, bits, fold, uniform
 from objectives.batch import IGNORED, Batch
 from objectives.noise import Flat, Rows
 from objectives.objective import (
@@ -100,7 +100,7 @@ class FillInTheMiddle(Objective):
         """Return where the document of a uniformly drawn token begins in each row, and how many tokens it has."""
         text = text_of(blocks, vocabulary)
         rows, width = text.ordinary.shape
-        drawn = below(np.maximum(text.counts, 1), at(fold(blocks.keys, "document"), np.zeros(rows, dtype=np.int64)))
+        drawn = below(np.maximum(text.counts, 1), fold(blocks.keys, "document"))
         place = text.places(text.first + drawn)
         borders = ~text.ordinary
         borders[:, 1:] |= borders[:, :-1].copy()

@@ -78,27 +78,26 @@ class Masking(Objective):
         """Return the rows, framed already, with their hit tokens disguised, and the targets at their places."""
         last = self.rate if self.last_rate is None else self.last_rate
         rates = self.rate + (last - self.rate) * progress
-        ordinary = vocabulary.is_ordinary(ids)
+        ordinary, noise = vocabulary.is_ordinary(ids), fold(keys, "noise")
         if self.unit == "token":
-            places = np.flatnonzero(self._draw(fold(keys, "noise"), ordinary, rates))
+            places = np.flatnonzero(self._draw(noise, ordinary, rates))
             units = places
         else:
-            places, units = self._words(fold(keys, "noise"), ids, lengths, ordinary, rates, vocabulary)
+            places, units = self._words(noise, ids, lengths, ordinary, rates, vocabulary)
         labels = np.full(ids.shape, IGNORED, dtype=np.int64)
         hit = ids.ravel()[places]
         labels.ravel()[places] = hit
         asked = ids.copy()
-        asked.ravel()[places] = self._disguise(keys, places, units, ids.shape[1], hit, vocabulary)
+        asked.ravel()[places] = self._disguise(~noise, places, units, ids.shape[1], hit, vocabulary)
         return asked, labels
 
     def _draw(self, keys: Keys, marked: Mask, rates: np.ndarray) -> Mask:
-        counts = marked.sum(axis=1)
         if not self.independent:
-            return grammar.choose(keys, marked, grammar.count(rates, counts))
+            return grammar.choose(keys, marked, grammar.count(rates, marked.sum(axis=1)))
         chosen = grammar.flip(keys, marked, rates)
-        none = np.flatnonzero(~chosen.any(axis=1) & (counts > 0))
+        none = np.flatnonzero(~chosen.any(axis=1))
         if len(none):
-            chosen[none] = grammar.choose(keys[none], marked[none], np.ones(len(none), dtype=np.int64))
+            chosen[none] = grammar.choose(keys[none], marked[none], np.minimum(marked[none].sum(axis=1), 1))
         return chosen
 
     def _words(
@@ -125,7 +124,7 @@ class Masking(Objective):
     def _disguise(self, keys: Keys, places: Flat, units: Flat, width: int, hit: Ids, vocabulary: Vocabulary) -> Ids:
         """Return what each hit token becomes: the mask, a uniformly drawn ordinary token, or itself."""
         rows = places // width
-        row_keys, begins = fold(keys, "disguise")[rows], rows * width
+        row_keys, begins = keys[rows], rows * width
         drawn = at(row_keys, places - begins)
         fates = at(row_keys, units - begins) if self.alike else drawn
         turn = fates & np.uint64(0xFFFF_FFFF)

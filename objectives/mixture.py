@@ -23,7 +23,7 @@ from tyro.conf import Suppress
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from foundation.keys import fold, uniform
+from foundation.keys import fold
 from foundation.refusal import BadUsage
 from objectives.batch import IGNORED, Batch, merge
 from objectives.noise import Rows
@@ -128,7 +128,7 @@ class Mixture(Objective):
         """Return which member asks each row."""
         start, end = self._weights
         weights = np.cumsum(start + (end - start) * blocks.progress[:, None], axis=1)
-        turn = uniform(fold(blocks.keys, "member"), 1) * weights[:, -1:]
+        turn = (fold(blocks.keys, "member") >> np.uint64(11))[:, None] * 2.0**-53 * weights[:, -1:]
         return (turn >= weights[:, :-1]).sum(axis=1)
 
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:

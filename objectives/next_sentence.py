@@ -22,7 +22,7 @@ import numpy as np
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from foundation.keys import bits, fold
+from foundation.keys import fold
 from foundation.refusal import BadUsage
 from objectives import noise as grammar
 from objectives.batch import IGNORED, Batch
@@ -51,7 +51,7 @@ class NextSentence(Masking):
         cut, start = _pair(blocks, blocks.others)
         found = cut > 0
         cut = np.where(found, cut, blocks.lengths)
-        replaced = found & (bits(fold(blocks.keys, "order"), 1)[:, 0] >> np.uint64(63) == 1)
+        replaced = found & (fold(blocks.keys, "order") >> np.uint64(63) == 1)
         row = np.arange(rows) * width
         both = np.concatenate([blocks.ids, blocks.others.ids])
         begins, sizes = np.empty((2, rows, 5), dtype=np.int64)  # <cls>, A, <sep>, B, <sep>
@@ -67,15 +67,19 @@ class NextSentence(Masking):
         flat[starts[found, 2]] = flat[starts[:, 4]] = token(vocabulary, "sep")
         asked, labels = self.hide(blocks.keys, side.ids, side.lengths, vocabulary, blocks.progress)
         seam = np.where(found, starts[:, 3] - starts[:, 0], side.ids.shape[1])
-        types = ((np.arange(side.ids.shape[1]) >= seam[:, None]) & side.inside).astype(np.int64)
+        types = (side.inside & ~grammar.within(seam, side.ids.shape[1])).astype(np.int64)
         inputs = with_attention({"input_ids": asked, "token_type_ids": types}, side)
         if self.isolated:
             inputs["segment"] = _numbers(blocks, blocks.others, side, cut, start)
-        origin = np.where(side.inside, side.places - row[:, None], -1)
-        origin[origin >= width] -= (rows - 1) * width
-        origin.ravel()[starts[:, 0]] = origin.ravel()[starts[found, 2]] = origin.ravel()[starts[:, 4]] = -1
         order = np.where(found, replaced.astype(np.int64), IGNORED)
-        return Batch(inputs, {"tokens": labels, "order": order}, origin)
+
+        def origin() -> Grid:
+            shown = np.where(side.inside, side.places - row[:, None], -1)
+            shown[shown >= width] -= (rows - 1) * width
+            shown.ravel()[np.concatenate([starts[:, 0], starts[found, 2], starts[:, 4]])] = -1
+            return shown
+
+        return Batch(inputs, {"tokens": labels, "order": order}, origins=origin)
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return what each row shows of its block and of its stranger, with each answer in its place.

@@ -113,8 +113,9 @@ def flip(keys: Keys, places: Mask, rate: Shaped[np.ndarray, " rows"]) -> Mask:
     """Return the marked places, each with probability `rate` of its row and independently of all others."""
     limits = np.minimum(np.rint(rate * 2.0**32), 2.0**32 - 1).astype(np.uint32)
     chosen = looked_up.words(keys, places.shape[1]) < limits[:, None]
-    chosen |= (rate >= 1)[:, None]
     chosen &= places
+    if (rate >= 1).any():
+        chosen[rate >= 1] = places[rate >= 1]
     return chosen
 
 
@@ -148,13 +149,9 @@ class Text:
 
     def mark(self, starts: Grid, sizes: Grid) -> Bool[np.ndarray, " tokens"]:
         """Return which tokens lie in spans: `sizes` of those of a row from that of rank `starts` on, in order."""
-        turns = np.empty((*starts.shape, 2), dtype=np.int64)
-        np.add(starts, self.first[:, None], out=turns[..., 0])
-        np.add(turns[..., 0], sizes, out=turns[..., 1])
-        edges = np.concatenate([[0], turns.ravel(), [self.counts.sum()]])
-        inside = np.zeros(edges.size - 1, dtype=bool)
-        inside[1::2] = True
-        return np.repeat(inside, edges[1:] - edges[:-1])
+        some = np.flatnonzero(sizes)
+        begins = (starts + self.first[:, None]).ravel()[some]
+        return _between(begins, begins + sizes.ravel()[some], int(self.counts.sum()))
 
     def behind(self, ranks: Grid, which: Flat, width: int) -> Flat:
         """Return where tokens of some ranks stand in rows that are framed by one column on each side.
@@ -179,6 +176,18 @@ class Text:
         places = np.zeros((len(self.ordinary), width), dtype=bool)
         places[:, 1:-1][self.ordinary[:, : width - 2]] = marked
         return places
+
+
+def _between(begins: Flat, ends: Flat, width: int) -> Bool[np.ndarray, " width"]:
+    """Return which of `width` places lie in runs [begin, end): behind an odd number of turns, 64 places at a time."""
+    turns = np.zeros(-(-(width + 1) // 64) * 64, dtype=np.uint8)
+    turns[begins] = 1
+    turns[ends] ^= 1  # a run may end where another begins
+    words = np.packbits(turns, bitorder="little").view("<u8")
+    for shift in (1, 2, 4, 8, 16, 32):
+        words ^= words << np.uint64(shift)
+    words[1:] ^= np.negative(np.bitwise_xor.accumulate(words >> np.uint64(63))[:-1])  # an odd word turns those behind
+    return np.unpackbits(words.view(np.uint8), bitorder="little", count=width).view(bool)
 
 
 def laid_out(begins: Flat, sizes: Flat) -> Flat:
@@ -215,7 +224,8 @@ def gaps(keys: Keys, tokens: Rows, hidden: Rows, law: Law) -> tuple[Grid, Grid, 
     """
     kept = tokens - hidden
     draws = int(1.5 * int(hidden.max(initial=0)) / law.mean) + 16
-    reached = np.cumsum(law.draw(looked_up.fold(keys, "spans"), draws), axis=1)
+    keys = looked_up.fold(keys, "spans")
+    reached = np.cumsum(law.draw(keys, draws), axis=1)
     spans = np.minimum((reached < hidden[:, None]).sum(axis=1) + 1, np.minimum(np.minimum(kept + 1, hidden), draws))
     spans[hidden == 0] = 0
     most = int(spans.max(initial=0))
@@ -223,4 +233,4 @@ def gaps(keys: Keys, tokens: Rows, hidden: Rows, law: Law) -> tuple[Grid, Grid, 
     np.copyto(upto, hidden[:, None], where=np.arange(most) >= (spans - 1)[:, None])
     before = np.zeros_like(upto)
     before[:, 1:] = upto[:, :-1]
-    return sample(looked_up.fold(keys, "gaps"), kept + 1, spans, kept) + before, upto - before, spans
+    return sample(~keys, kept + 1, spans, kept) + before, upto - before, spans

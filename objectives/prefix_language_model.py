@@ -20,7 +20,7 @@ import numpy as np
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from foundation.keys import below, bits, fold
+from foundation.keys import below, fold
 from foundation.refusal import BadUsage
 from objectives.batch import IGNORED, Batch
 from objectives.noise import Grid, Rows, within
@@ -97,7 +97,7 @@ class PrefixLanguageModel(Objective):
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return the prefix and the rest, in one row or as the two sides of an encoder-decoder."""
         most = np.maximum(np.rint(2 * self.density * (blocks.lengths - 1)).astype(np.int64), 1)
-        asked = below(most, bits(fold(blocks.keys, "split"), 1)[:, 0]) + 1
+        asked = below(most, fold(blocks.keys, "split")) + 1
         split = np.maximum(blocks.lengths - asked, 0)
         if self.form == "encoder-decoder":
             return self._two_sides(blocks, vocabulary, split)

@@ -22,9 +22,10 @@ from jaxtyping import Bool, Int
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from foundation.keys import below, bits, fold
+from foundation.keys import below, fold
 from objectives.batch import IGNORED, Batch
 from objectives.masking import Masking
+from objectives.noise import Grid, within
 from objectives.objective import Ids, numbers, numbers_of, token, with_attention
 from objectives.weaving import weave
 
@@ -44,7 +45,7 @@ class SentenceOrder(Masking):
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return ``<cls> … <sep> … <sep>``, segment ids, the order and the hidden tokens at their places."""
         found, left, cut, right = _segments(blocks, vocabulary)
-        swapped = found & (bits(fold(blocks.keys, "order"), 1)[:, 0] >> np.uint64(63) == 1)
+        swapped = found & (fold(blocks.keys, "order") >> np.uint64(63) == 1)
         row = np.arange(len(blocks)) * blocks.ids.shape[1]
         first, second = (left, cut), (cut, right)
         runs = [  # <cls>, what stands before, two segments with <sep> between them, what stands behind, <sep>
@@ -68,14 +69,18 @@ class SentenceOrder(Masking):
         flat[starts[found, 3]] = flat[starts[:, 6]] = token(vocabulary, "sep")
         asked, labels = self.hide(blocks.keys, side.ids, side.lengths, vocabulary, blocks.progress)
         seam = np.where(found, starts[:, 4] - starts[:, 0], side.ids.shape[1])
-        types = ((np.arange(side.ids.shape[1]) >= seam[:, None]) & side.inside).astype(np.int64)
+        types = (side.inside & ~within(seam, side.ids.shape[1])).astype(np.int64)
         inputs = with_attention({"input_ids": asked, "token_type_ids": types}, side)
         if self.isolated:
             inputs["segment"] = numbers_of(side, numbers(blocks))
-        origin = np.where(side.inside, side.places - row[:, None], -1)
-        origin.ravel()[starts[:, 0]] = origin.ravel()[starts[found, 3]] = origin.ravel()[starts[:, 6]] = -1
         order = np.where(found, swapped.astype(np.int64), IGNORED)
-        return Batch(inputs, {"tokens": labels, "order": order}, origin)
+
+        def origin() -> Grid:
+            shown = np.where(side.inside, side.places - row[:, None], -1)
+            shown.ravel()[np.concatenate([starts[:, 0], starts[found, 3], starts[:, 6]])] = -1
+            return shown
+
+        return Batch(inputs, {"tokens": labels, "order": order}, origins=origin)
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:
         """Return the inputs with each answer in its place, in the order they came from, without the frame."""
@@ -112,7 +117,7 @@ def _segments(blocks: Blocks, vocabulary: Vocabulary) -> tuple[Bool[np.ndarray, 
     number = np.bincount(owner[candidates], minlength=rows)
     found = number > 0
     first = np.cumsum(number) - number
-    drawn = below(np.maximum(number, 1), bits(fold(blocks.keys, "cut"), 1)[:, 0])
+    drawn = below(np.maximum(number, 1), fold(blocks.keys, "cut"))
     chosen = candidates[np.minimum(first + drawn, max(len(candidates) - 1, 0))[found]]
     edge = stands | ~preceded  # the first sentence of a document or of the row
     place = np.arange(len(begins))

@@ -24,7 +24,7 @@ import numpy as np
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
-from foundation.keys import below, bits, fold
+from foundation.keys import below, fold
 from foundation.refusal import BadUsage
 from objectives import noise as grammar
 from objectives.batch import IGNORED, Batch
@@ -166,7 +166,7 @@ def _counts(density: np.ndarray, mean: np.ndarray, lengths: Rows) -> tuple[Rows,
 
 def _roll(keys: grammar.Keys, tokens: Rows, rolled: np.ndarray, starts: Grid, sizes: Grid) -> tuple[Grid, Grid]:
     """Turn the spans of the rolled rows; one that is turned over the end of its row goes on at its start."""
-    turn = below(np.maximum(tokens, 1), bits(fold(keys, "roll"), 1)[:, 0]) * rolled
+    turn = below(np.maximum(tokens, 1), fold(keys, "roll")) * rolled
     limit = tokens[:, None]
     starts = np.where(sizes > 0, (starts + turn[:, None]) % np.maximum(limit, 1), limit)
     rest = np.maximum(starts + sizes - limit, 0).sum(axis=1)  # of one span at most
