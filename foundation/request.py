@@ -9,6 +9,8 @@ from __future__ import annotations
 
 import dataclasses
 import importlib
+import os
+import sys
 import types
 import typing
 from pathlib import Path
@@ -35,6 +37,8 @@ def choose(field: dataclasses.Field[Any], name: str) -> type:
     if name in choices:
         return choices[name]
     if ":" in name:
+        if os.getcwd() not in sys.path:  # a console script does not look where it is called, as python -m does
+            sys.path.insert(0, os.getcwd())
         try:
             return load(name)
         except (ImportError, AttributeError, ValueError) as error:

@@ -10,7 +10,7 @@ by as many tokens of a block from elsewhere (``Blocks.others``, drawn by the row
 another document on. Whether a row is asked, where it is cut and how long both segments are is decided before the
 label is, so lengths cannot betray it; and no segment begins with a document, which would. A row without such a cut,
 a stranger of the same document or too short a one is asked no order, only its hidden tokens: a text is never paired
-with itself. Half of the rows leave the rest of their block unread, as in the original.
+with itself. Half of the rows leave the rest of their block unread (the original puts it back for a later row).
 """
 
 from __future__ import annotations

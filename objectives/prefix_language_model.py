@@ -1,4 +1,4 @@
-"""The prefix language model (Raffel et al. 2020, §3.2.1; its S-denoiser form: Tay et al. 2023, §3.1.3).
+"""The prefix language model (Raffel et al. 2020, §3.2.1; its S-denoiser form: Tay et al. 2023, §3.1).
 
     text     Thank you for inviting me to your party last week.
     prefix   Thank you for inviting me

@@ -20,7 +20,7 @@ def _denoiser(mean: float, density: float, mode: Mode) -> Member:
 
 @dataclass(frozen=True, kw_only=True)
 class UL2(Mixture):
-    """UL2's seven denoisers, all alike in weight (Tay et al. 2023, §3.1.1-§3.1.3).
+    """UL2's seven denoisers, all alike in weight (Tay et al. 2023, §3.1).
 
     R (regular, ``<nlu>``): spans of mean 3 and 8, 15 % hidden. X (extreme, ``<nlg>``): long spans (64), or half of the
     text (3, 8, 64). S (sequential, ``<s2s>``): a prefix, and a quarter of the text behind it to be written.
@@ -39,7 +39,7 @@ class UL2(Mixture):
 
 @dataclass(frozen=True, kw_only=True)
 class GPTBERT(Mixture):
-    """GPT-BERT's hybrid (Charpentier & Samuel 2024, §2.2): half of the rows causal, half masked, less and less so.
+    """GPT-BERT's hybrid (Charpentier & Samuel 2024, §2.2): half of the rows causal, half masked.
 
     Masked rows hide 30 % of their tokens at the start of the run and 15 % at its end.
     """

@@ -22,7 +22,7 @@ def told(batch: Batch) -> np.ndarray:
 def answers(batch: Batch) -> np.ndarray:
     """The positions of each row of targets up to the last one that is asked."""
     asked = told(batch)
-    return np.where(asked.any(axis=1), asked.shape[1] - asked[:, ::-1].argmax(axis=1), 0)
+    return (asked * np.arange(1, asked.shape[1] + 1)).max(axis=1, initial=0)
 
 
 def arrays(batch: Batch, objective: Objective, vocabulary: Vocabulary) -> dict[str, tuple[np.ndarray, Any, Any]]:

@@ -219,7 +219,7 @@ def test_vocabularies_with_all_marks_are_taken_by_all_and_t5s_by_what_needs_only
     assert set(NAMED) == set(OBJECTIVES)
 
 
-@settings(max_examples=150, deadline=None, derandomize=True)
+@settings(max_examples=100, deadline=None, derandomize=True)
 @given(
     name=st.sampled_from(sorted(ALL)),
     rows=st.lists(st.text("wwwSD.?", max_size=20), min_size=1, max_size=3),
