@@ -6,6 +6,7 @@ i × block … (i + 1) × block. Only the last block of a part can be shorter.
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import cached_property
 
@@ -96,19 +97,20 @@ def gather(
         raise IndexError(f"a block outside [0, {count(part, block)})")
     begins = indices * block
     lengths = np.minimum(block, len(part) - begins)
+    tokens = np.asarray(part.tokens)  # a plain view: of a memmap each slice costs a Python call
     if len(part) >= block:
-        views = np.lib.stride_tricks.sliding_window_view(part.tokens, block)
-        ids = views[np.minimum(begins, len(views) - 1)].astype(np.int64)
+        whole = tokens[: len(tokens) // block * block].reshape(-1, block)
+        ids = whole[np.minimum(indices, len(whole) - 1)].astype(np.int64)
     else:
         ids = np.full((len(indices), block), pad, dtype=np.int64)
     for row in np.flatnonzero(lengths < block):  # the last block of the part
         ids[row] = pad
-        ids[row, : lengths[row]] = part.tokens[begins[row] :]
+        ids[row, : lengths[row]] = tokens[begins[row] :]
     return Blocks(
         ids,
         lengths,
-        lambda: _marks(part.sentences, begins, lengths, block),
-        lambda: _marks(part.documents[:-1], begins, lengths, block),
+        lambda: _marks(part, "sentences", block, indices),
+        lambda: _marks(part, "documents", block, indices),
         keys,
         progress=progress,
         texts=None if others is None else _text(part, begins),
@@ -127,20 +129,26 @@ def _text(part: Part, places: np.ndarray) -> np.ndarray:
     return np.searchsorted(part.documents, places, side="right") - 1
 
 
-def _marks(
-    starts: Integer[np.ndarray, " starts"],
-    begins: Int64[np.ndarray, " rows"],
-    lengths: Int64[np.ndarray, " rows"],
-    block: int,
-) -> Bool[np.ndarray, "rows block"]:
-    """Mark in each row the sorted offsets `starts` that fall into it.
+def _marks(part: Part, which: str, block: int, indices: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, "rows block"]:
+    """Mark in each row where the sentences or documents start that begin in it.
 
-    Each row owns a run of `starts`; the runs are laid end to end, so that one assignment marks them all.
+    Each row owns a run of the starts; the runs are laid end to end, so that one assignment marks them all.
     """
-    first = np.searchsorted(starts, begins)
-    owned = np.searchsorted(starts, begins + lengths) - first
-    rows = np.repeat(np.arange(len(begins)), owned)
-    within = np.arange(len(rows)) - np.repeat(np.cumsum(owned) - owned, owned)
-    marks = np.zeros((len(begins), block), dtype=bool)
-    marks[rows, starts[first[rows] + within] - begins[rows]] = True
+    starts, bounds = _starts(part, which, block)
+    first = bounds[indices]
+    owned = bounds[indices + 1] - first
+    stops = np.cumsum(owned)
+    mine = np.repeat(first - (stops - owned), owned)
+    mine += np.arange(len(mine))
+    places = starts[mine]
+    places += np.repeat((np.arange(len(indices)) - indices) * block, owned)  # of the part, then of the rows
+    marks = np.zeros((len(indices), block), dtype=bool)
+    marks.ravel()[places] = True
     return marks
+
+
+@functools.lru_cache(maxsize=16)
+def _starts(part: Part, which: str, block: int) -> tuple[Int64[np.ndarray, " starts"], Int64[np.ndarray, " bounds"]]:
+    """Return the sorted starts in a part, and how many of them lie before each block and before the end."""
+    starts = np.asarray(part.sentences if which == "sentences" else part.documents[:-1])
+    return starts, np.searchsorted(starts, np.arange(count(part, block) + 1) * block)

@@ -21,18 +21,21 @@ Keys = NDArray[np.uint64]
 Word = int | str | np.integer | NDArray[np.integer]
 
 GOLDEN = np.uint64(0x9E3779B97F4A7C15)
-_FIRST = np.uint64(0xBF58476D1CE4E5B9)
-_SECOND = np.uint64(0x94D049BB133111EB)
+# arrays without dimensions, because numpy is quicker with these than with scalars
+_FIRST, _SECOND = np.asarray(np.uint64(0xBF58476D1CE4E5B9)), np.asarray(np.uint64(0x94D049BB133111EB))
+_SHIFTS = tuple(np.asarray(np.uint64(number)) for number in (30, 27, 31))
 _ROUNDS = 6
+_TABLED = 16  # bits of a half up to which rounds are tables: 3 MiB for the order of four thousand million blocks
 
 
 def _mix(x: Any) -> Any:
     """Return SplitMix64's finaliser of each element, a bijection of the 64-bit numbers; x may be overwritten."""
-    x ^= x >> np.uint64(30)
+    one, two, three = _SHIFTS
+    x ^= x >> one
     x *= _FIRST
-    x ^= x >> np.uint64(27)
+    x ^= x >> two
     x *= _SECOND
-    x ^= x >> np.uint64(31)
+    x ^= x >> three
     return x
 
 
@@ -105,8 +108,8 @@ def order(key: Word, count: int, positions: NDArray[np.integer]) -> NDArray[np.i
     """Return where a keyed random bijection of [0, count) sends each of `positions`.
 
     A Feistel network over the smallest even number of bits that holds `count`, walked until the value falls
-    inside (cycle-walking; Black & Rogaway 2002, §4): the permutation is never materialised, so it costs no
-    memory at any count. At most four steps are expected for a position.
+    inside (cycle-walking; Black & Rogaway 2002, §4): the permutation is never materialised, so it costs no memory
+    that grows with the count. At most four steps are expected for a position.
 
     Raises:
         ValueError: if a position is outside [0, count).
@@ -115,18 +118,29 @@ def order(key: Word, count: int, positions: NDArray[np.integer]) -> NDArray[np.i
     if found.size and (found.min() < 0 or found.max() >= count):
         raise ValueError(f"a position outside [0, {count})")
     half = max(1, (max(1, count - 1).bit_length() + 1) // 2)
-    rounds = [fold(key, "order", turn) for turn in range(_ROUNDS)]
-    walking = np.ones(found.shape, dtype=bool)
-    while walking.any():
-        found[walking] = _feistel(rounds, half, found[walking])
-        walking = found >= count
+    rounds = [fold(key, "order", turn) for turn in range(_ROUNDS)] if half > _TABLED else _rounds(int(fold(key)), half)
+    found = _feistel(rounds, half, found)
+    walking = np.flatnonzero(found >= count)
+    while walking.size:
+        stepped = _feistel(rounds, half, found.ravel()[walking])
+        found.ravel()[walking] = stepped
+        walking = walking[stepped >= count]
     return found
 
 
-def _feistel(rounds: list[Keys], half: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
-    low = np.uint64((1 << half) - 1)
-    left, right = values.astype(np.uint64) >> np.uint64(half), values.astype(np.uint64) & low
-    with np.errstate(over="ignore"):
-        for key in rounds:
-            left, right = right, left ^ (_mix(right * GOLDEN + key) & low)
-    return ((left << np.uint64(half)) | right).astype(np.int64)
+@functools.lru_cache(maxsize=8)
+def _rounds(key: int, half: int) -> NDArray[np.int64]:
+    """Return what each round makes of each value of a half, where these are few."""
+    values = np.arange(1 << half, dtype=np.uint64) * GOLDEN
+    mixed = _mix(values + fold(key, "order", np.arange(_ROUNDS))[:, None])
+    return (mixed & np.uint64((1 << half) - 1)).astype(np.int64)
+
+
+def _feistel(rounds: Any, half: int, values: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return the network's values; a round is a table of all that it does, or a key."""
+    low = (1 << half) - 1
+    left, right = values >> half, values & low
+    for turn in rounds:
+        made = turn.take(right) if turn.ndim else (_mix(right.astype(np.uint64) * GOLDEN + turn)).astype(np.int64) & low
+        left, right = right, left ^ made
+    return (left << half) | right

@@ -96,7 +96,8 @@ def merge(parts: list[tuple[NDArray[np.int64], Batch]], pad: int) -> Batch:
     }
     width = inputs["input_ids"].shape[1]
     if lengths.min(initial=width) < width:
-        inputs["attention_mask"] = (np.arange(width) < lengths[:, None]).astype(np.int64)
+        inside = np.arange(width, dtype=np.int32) < lengths.astype(np.int32)[:, None]
+        inputs["attention_mask"] = inside.astype(np.int64)
     if "prefix" in names:  # a row whose objective has no prefix is causal
         inputs["prefix"] = _stack([(w, b.inputs.get("prefix")) for w, b in parts], rows, 0)
     roles = {role for _, batch in parts for role in batch.targets}

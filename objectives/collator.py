@@ -185,7 +185,8 @@ class Collator:
         The others tell their document, by which the objective knows a stranger that is none.
         """
         assert self.others is not None
-        drawn = below(len(self.others), bits(fold(keys, "others"), _DRAWS))
+        first = fold(keys, "others")  # as a run draws it
+        drawn = below(len(self.others), np.concatenate([first[:, None], bits(first, _DRAWS - 1)], axis=1))
         chosen = drawn[:, 0]
         for turn in range(1, _DRAWS + 1):
             found, says = self._blocks([self.others[int(number)] for number in chosen], "stranger")

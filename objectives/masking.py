@@ -75,50 +75,52 @@ class Masking(Objective):
         vocabulary: Vocabulary,
         progress: np.ndarray,
     ) -> tuple[Grid, Grid]:
-        """Return the rows, framed already, with their hit tokens disguised, and the targets at their places."""
+        """Disguise the hit tokens of the rows, framed already, in place; return them, and the targets."""
         last = self.rate if self.last_rate is None else self.last_rate
         rates = self.rate + (last - self.rate) * progress
         ordinary, noise = vocabulary.is_ordinary(ids), fold(keys, "noise")
         if self.unit == "token":
-            places = np.flatnonzero(self._draw(noise, ordinary, rates))
+            places = self._draw(noise, ordinary, rates)
             units = places
         else:
             places, units = self._words(noise, ids, lengths, ordinary, rates, vocabulary)
         labels = np.full(ids.shape, IGNORED, dtype=np.int64)
         hit = ids.ravel()[places]
         labels.ravel()[places] = hit
-        asked = ids.copy()
-        asked.ravel()[places] = self._disguise(~noise, places, units, ids.shape[1], hit, vocabulary)
-        return asked, labels
+        ids.ravel()[places] = self._disguise(~noise, places, units, ids.shape[1], hit, vocabulary)
+        return ids, labels
 
-    def _draw(self, keys: Keys, marked: Mask, rates: np.ndarray) -> Mask:
+    def _draw(self, keys: Keys, marked: Mask, rates: np.ndarray) -> Flat:
+        """Return the places of the marked tokens that are drawn."""
         if not self.independent:
-            return grammar.choose(keys, marked, grammar.count(rates, marked.sum(axis=1)))
+            return np.flatnonzero(grammar.choose(keys, marked, grammar.count(rates, marked.sum(axis=1))))
         chosen = grammar.flip(keys, marked, rates)
-        none = np.flatnonzero(~chosen.any(axis=1))
-        if len(none):
-            chosen[none] = grammar.choose(keys[none], marked[none], np.minimum(marked[none].sum(axis=1), 1))
-        return chosen
+        places = np.flatnonzero(chosen)
+        none = np.flatnonzero(np.bincount(places // max(marked.shape[1], 1), minlength=len(keys)) == 0)
+        if not len(none):
+            return places
+        chosen[none] = grammar.choose(~keys[none], marked[none], np.minimum(marked[none].sum(axis=1), 1))
+        return np.flatnonzero(chosen)
 
     def _words(
         self, keys: Keys, ids: Grid, lengths: Rows, ordinary: Mask, rates: np.ndarray, vocabulary: Vocabulary
     ) -> tuple[Flat, Flat]:
         """Return the places of hit tokens, and of the first token of the unit that each belongs to."""
         starts = vocabulary.word_starts(ids, grammar.within(lengths, ids.shape[1]))
-        edges = np.flatnonzero(starts | ~ordinary)
-        stops = np.append(edges[1:], ordinary.size)
+        edges = np.append(np.flatnonzero(starts | ~ordinary), ordinary.size)
         if self.unit == "word":
-            chosen = self._draw(keys, starts, rates).ravel()[edges]
-            begins, sizes = edges[chosen], (stops - edges)[chosen]
-            owner = begins
+            owner = begins = self._draw(keys, starts, rates)
+            chosen = np.zeros(ordinary.size, dtype=bool)
+            chosen[begins] = True
+            word = np.flatnonzero(chosen.take(edges[:-1]))
         else:
             text = grammar.Text(starts)
             hidden = grammar.count(rates, text.counts)
             first, number, _ = grammar.gaps(keys, text.counts, hidden, _NGRAM if self.unit == "n-gram" else _SPAN)
             first, number = (first + text.first[:, None])[number > 0], number[number > 0]
             word = np.searchsorted(edges, text.places(grammar.laid_out(first, number)))
-            begins, sizes = edges[word], (stops - edges)[word]
-            owner = np.repeat(text.places(first), number)
+            begins, owner = edges[word], np.repeat(text.places(first), number)
+        sizes = edges[word + 1] - begins
         return grammar.laid_out(begins, sizes), np.repeat(owner, sizes)
 
     def _disguise(self, keys: Keys, places: Flat, units: Flat, width: int, hit: Ids, vocabulary: Vocabulary) -> Ids:

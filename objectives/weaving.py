@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int
 
-from objectives.noise import Flat, Grid, Mask, Rows, within
+from objectives.noise import Flat, Grid, Mask, Rows, upto, within
 
 
 @dataclass(frozen=True)
@@ -62,7 +62,7 @@ def pack(grid: Grid, keep: Mask, pad: int, inserted: tuple[Flat, int] | None = N
         times = np.ones(len(places), dtype=np.int64)
         np.add.at(times, at, 1)
         places = np.repeat(places, times)
-        at += np.arange(len(at))
+        at += upto(len(at))
         packed = grid.ravel()[places]
         packed[at] = inserted[1]
     return Side(packed.reshape(rows, longest), lengths, places.reshape(rows, longest), short)
@@ -81,7 +81,7 @@ def weave(ids: Int[np.ndarray, "_ _"], begins: Grid, sizes: Grid, pad: int) -> t
     starts = np.cumsum(flat)
     starts -= flat
     places = np.repeat(begins.ravel() - starts, flat)
-    places += np.arange(len(places))
+    places += upto(len(places))
     woven = ids.ravel().take(places, mode="clip") if ids.size else np.zeros_like(places)
     side = Side(woven.reshape(rows, longest), lengths, places.reshape(rows, longest))
     if lengths.min(initial=longest) < longest:

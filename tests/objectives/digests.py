@@ -11,6 +11,7 @@ import numpy as np
 
 from corpora.blocks import Blocks
 from corpora.vocabulary import FIRST, Vocabulary, train
+from objectives import Objective
 
 from .variants import VARIANTS
 
@@ -34,12 +35,12 @@ def _rows(vocabulary: Vocabulary, salt: int) -> Blocks:
     return Blocks(ids, lengths, sentences, documents & inside, keys, progress=np.arange(rows) / rows, texts=texts)
 
 
-def digest(name: str) -> str:
+def digest(objective: Objective) -> str:
     """The first 16 digits of a digest of all that an objective's first batch says."""
     vocabulary = Vocabulary.of(train([_TEXT * 20], 600))
     whole = _rows(vocabulary, 0)
     whole.others = _rows(vocabulary, 5003)
-    batch = VARIANTS[name].collate(whole, vocabulary)
+    batch = objective.collate(whole, vocabulary)
     found = hashlib.sha256()
     extra = {name: getattr(batch, name) for name in ("origin", "hidden", "members")}
     for arrays in (batch.inputs, batch.targets, {name: array for name, array in extra.items() if array is not None}):
@@ -52,5 +53,5 @@ def digest(name: str) -> str:
 if __name__ == "__main__":
     print("DIGESTS = {")
     for name in VARIANTS:
-        print(f'    "{name}": "{digest(name)}",')
+        print(f'    "{name}": "{digest(VARIANTS[name])}",')
     print("}")

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections import Counter
 from dataclasses import replace
 from fractions import Fraction
-from itertools import permutations
+from itertools import pairwise, permutations
 from math import factorial
 
 import numpy as np
@@ -43,7 +43,7 @@ def documents_of(whole: Blocks, row: int, vocabulary) -> list[tuple[int, int]]:
 
 def sentences_of(whole: Blocks, row: int, begin: int, end: int) -> list[list[int]]:
     starts = [begin, *(place for place in range(begin + 1, end) if whole.sentences[row, place]), end]
-    return [whole.ids[row, a:b].tolist() for a, b in zip(starts, starts[1:], strict=False)]
+    return [whole.ids[row, a:b].tolist() for a, b in pairwise(starts)]
 
 
 def keeps_sentences(objective, vocabulary) -> bool:

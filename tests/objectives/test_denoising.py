@@ -166,7 +166,13 @@ def tells_what_it_hid(objective, vocabulary) -> bool:
 
 def test_hidden_marks_the_answers_that_the_asked_side_does_not_show(vocabulary):
     noises = TextInfilling(deletion=0.2, rotation=0.5, permutation=0.5)
-    for objective in (TextInfilling(), TextInfilling(overlap=True), TokenDeletion(), noises, SpanCorruption(rolled=True)):
+    for objective in (
+        TextInfilling(),
+        TextInfilling(overlap=True),
+        TokenDeletion(),
+        noises,
+        SpanCorruption(rolled=True),
+    ):
         assert tells_what_it_hid(objective, vocabulary)
 
 

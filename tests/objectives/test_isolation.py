@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from dataclasses import replace
+from itertools import pairwise
 
 import numpy as np
 import pytest
@@ -66,10 +67,7 @@ def shown(row: dict, objective, vocabulary) -> list[int]:
     if objective.shape == "decoder":  # a position is of the document of what comes next
         behind = [*ids, -1][1:]
         return [label if label != IGNORED else word for word, label in zip(behind, labels, strict=True)]
-    hides: dict[int, int] = {}
-    for mark, word in zip(labels, labels[1:], strict=False):
-        if mark in vocabulary.sentinels:
-            hides[mark] = word
+    hides = {mark: word for mark, word in pairwise(labels) if mark in vocabulary.sentinels}
     return [hides.get(word, word) for word in ids]
 
 
@@ -86,7 +84,9 @@ def numbers_documents(objective, vocabulary) -> bool:
         known = {pair for pair in pairs if pair[0] >= 0}
         if not objective.strangers and len({one for one, _ in known}) != len(known):
             return False
-        if len({number for _, number in known}) != len(known) - (objective.strangers and len(known) > 0 and repeats(known)):
+        if len({number for _, number in known}) != len(known) - (
+            objective.strangers and len(known) > 0 and repeats(known)
+        ):
             return False
         if known and not {number for _, number in pairs} <= {number for _, number in known} | {0, *numbers}:
             return False

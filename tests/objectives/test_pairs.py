@@ -70,7 +70,10 @@ def swaps_sentences_of_one_document(objective, vocabulary) -> bool:
         cut = origin[left]
         if origin != [*range(left), *range(cut, right), *range(left, cut), *range(right, length)]:
             return False
-        if not (whole.sentences[row, left] and whole.sentences[row, cut]) or whole.documents[row, left + 1 : right].any():
+        if (
+            not (whole.sentences[row, left] and whole.sentences[row, cut])
+            or whole.documents[row, left + 1 : right].any()
+        ):
             return False
         behind = right < length and (whole.sentences[row, right] or not vocabulary.ordinary[whole.ids[row, right]])
         if not behind and right != length:
@@ -83,7 +86,7 @@ def test_two_pieces_of_one_document_are_swapped_at_sentences(vocabulary):
 
 
 def cuts_at_any_sentence_alike(objective, vocabulary) -> bool:
-    """Four sentences of one document: the three cuts between them, or of rows without an end those before a whole one."""
+    """Four sentences of one document: the three places between them."""
     whole = plain(vocabulary, ROWS, 17)
     whole.ids[:, 16] = vocabulary.eos
     whole = with_starts(whole, [0, 4, 8, 12], [0])
@@ -158,7 +161,7 @@ def frames_its_pair(objective, vocabulary) -> bool:
     for row, order in enumerate(batch.targets["order"].tolist()):
         length = int(batch.lengths[row])
         ids, types = batch.inputs["input_ids"][row, :length], batch.inputs["token_type_ids"][row, :length]
-        seps = [place for place in np.flatnonzero(ids == vocabulary.sep).tolist()]
+        seps = np.flatnonzero(ids == vocabulary.sep).tolist()
         wanted = 1 if order == IGNORED else 2
         if ids[0] != vocabulary.cls or len(seps) != wanted or seps[-1] != length - 1:
             return False

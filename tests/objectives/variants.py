@@ -23,7 +23,8 @@ from .kinds import kinds
 
 
 def _mixture(*objectives: Objective) -> Mixture:
-    return Mixture(members=tuple(Member(objective=one, weight=1.0 + n) for n, one in enumerate(objectives)))
+    members = (Member(objective=one, weight=float(len(objectives) - n)) for n, one in enumerate(objectives))
+    return Mixture(members=tuple(members))
 
 
 NAMED: dict[str, Objective] = {name: kind() for name, kind in OBJECTIVES.items() if name != "mixture"}
