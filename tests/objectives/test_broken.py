@@ -182,7 +182,7 @@ CASES: list[tuple[Any, Any, tuple]] = [
     (decoders.takes_the_document_of_a_random_token, b.of_few_keys(FillInTheMiddle(rate=1.0), 10), ()),
     (mixtures.follows_its_weights, b.before(mixtures.MOVING, at_the_start), ()),
     (mixtures.asks_as_its_members, b.by_batch(mixtures.MIXTURES[3]), ()),
-    (mixtures.is_level, b.after(mixtures.MIXTURES[1], b.pads_with_ends), ()),
+    (mixtures.is_level, b.after(mixtures.MIXTURES[3], b.pads_with_ends), ()),
     (mixtures.names_its_modes, b.doing(UL2(), bare(UL2())), ()),
     (
         worked_example.poses,

@@ -222,7 +222,44 @@ def test_rows_that_nobody_thought_of_obey_too(name, rows, seed):
         assert is_innocent(ALL[name], vocabulary, [whole])
 
 
-DIGESTS: dict[str, str] = {}
+DIGESTS: dict[str, str] = {
+    "token-masking": "144fe28f31d68d5f",
+    "sentence-order": "afd267a22d0b9b0d",
+    "next-sentence": "e2addc9663909899",
+    "span-corruption": "e3737799e7860509",
+    "text-infilling": "a295844c56bb4968",
+    "token-deletion": "7fd1c049abc98b0b",
+    "sentence-permutation": "c07f29f85dcbf11f",
+    "document-rotation": "2eaa6c8f1f3988a7",
+    "deshuffling": "992794c8fe5220cd",
+    "next-token": "8199ccafbb59ab69",
+    "prefix-language-model": "8627caaba0c7333a",
+    "fill-in-the-middle": "41af974a886efae5",
+    "masked-next-token": "52914c1c38b7c88e",
+    "ul2": "07391a6385a378ad",
+    "gpt-bert": "c1940703b59d7261",
+    "mixture": "a8101b8bf2e08f51",
+    "words": "577ab3fc0877f9cc",
+    "words-alike": "7d2b1f9a829276bd",
+    "n-grams": "4a6ca5ab43d5e96f",
+    "spans-alike": "536de81e3aec8f7d",
+    "independent": "31b75f41db0bfaf8",
+    "independent-words": "dc072f2385d59b4c",
+    "order-of-words": "de2ad42c5f559ec7",
+    "masked-next-words": "074c491d085a3e04",
+    "rolled": "cd7776a28bddcac3",
+    "dense": "2ed7a586321f6e73",
+    "long-spans": "bfe6b1755cbe95d6",
+    "prefix-in-encoder": "6e75abdd11abaa06",
+    "prefix-with-mode": "5d3e74b727ede633",
+    "overlap": "b316f0d4f1fdfe4d",
+    "all-noises": "83a996a893c18924",
+    "all-noises-overlap": "27c69e8a9766c6f9",
+    "prefix-first": "9888186212a1c9d1",
+    "suffix-first": "47175f027c22d3d9",
+    "mixed-encoders": "96219384d93b64e1",
+    "mixed-decoders": "dbe627d88731021d",
+}
 
 
 @pytest.mark.parametrize("name", VARIANTS)

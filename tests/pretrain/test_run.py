@@ -15,6 +15,7 @@ from safetensors.torch import load_file
 
 from foundation import durable
 from foundation.refusal import BadCheckpoint
+from objectives import OBJECTIVES
 from pretrain import checkpoint
 from pretrain.__main__ import main
 from pretrain.session import Session
