@@ -79,7 +79,7 @@ class Batch:
         )
 
 
-_NOTHING = {"token_type_ids": 0, "attention_mask": 0, "segment": -1, "decoder_segment": -1}
+_NOTHING = {"token_type_ids": 0, "segment": -1, "decoder_segment": -1, "prefix": 0}
 
 
 def merge(parts: list[tuple[NDArray[np.int64], Batch]], pad: int) -> Batch:
@@ -90,25 +90,28 @@ def merge(parts: list[tuple[NDArray[np.int64], Batch]], pad: int) -> Batch:
     lengths = np.zeros(rows, dtype=np.int64)
     for where, batch in parts:
         lengths[where] = batch.lengths
-    names = {name for _, batch in parts for name in batch.inputs} - {"attention_mask"}
-    inputs = {
-        name: _stack([(w, b.inputs.get(name)) for w, b in parts], rows, _NOTHING.get(name, pad)) for name in names
-    }
+    inputs: dict[str, NDArray[np.int64]] = {}
+    for name in {name for _, batch in parts for name in batch.inputs} - {"attention_mask"}:
+        side = "decoder_input_ids" if name.startswith("decoder") else "input_ids"
+        width = None if name == "prefix" else max(batch.inputs[side].shape[1] for _, batch in parts)
+        nothing = _NOTHING.get(name, pad)  # a row whose objective has no prefix is causal
+        inputs[name] = _stack([(where, batch.inputs.get(name)) for where, batch in parts], rows, width, nothing)
     width = inputs["input_ids"].shape[1]
     if lengths.min(initial=width) < width:
         inside = np.arange(width, dtype=np.int32) < lengths.astype(np.int32)[:, None]
         inputs["attention_mask"] = inside.astype(np.int64)
-    if "prefix" in names:  # a row whose objective has no prefix is causal
-        inputs["prefix"] = _stack([(w, b.inputs.get("prefix")) for w, b in parts], rows, 0)
-    roles = {role for _, batch in parts for role in batch.targets}
-    targets = {role: _stack([(w, b.targets.get(role)) for w, b in parts], rows, IGNORED) for role in roles}
+    asked = max(batch.targets["tokens"].shape[1] for _, batch in parts)
+    targets = {
+        role: _stack([(w, b.targets.get(role)) for w, b in parts], rows, asked if role == "tokens" else None, IGNORED)
+        for role in {role for _, batch in parts for role in batch.targets}
+    }
 
     def origin() -> NDArray[np.int64]:
-        return _stack([(where, batch.origin) for where, batch in parts], rows, -1)
+        return _stack([(where, batch.origin) for where, batch in parts], rows, width, -1)
 
     def hidden() -> NDArray[np.bool_]:
-        asked = [(w, b.targets["tokens"] != IGNORED if b.hidden is None else b.hidden) for w, b in parts]
-        return _stack(asked, rows, 0).astype(bool)
+        found = [(w, b.targets["tokens"] != IGNORED if b.hidden is None else b.hidden) for w, b in parts]
+        return _stack(found, rows, asked, 0).astype(bool)
 
     return Batch(
         inputs,
@@ -123,15 +126,14 @@ def _rows(of: Callable[[], NDArray[Any]], rows: NDArray[np.int64]) -> NDArray[An
 
 
 def _stack(
-    parts: Sequence[tuple[NDArray[np.int64], NDArray[Any] | None]], rows: int, nothing: int
+    parts: Sequence[tuple[NDArray[np.int64], NDArray[Any] | None]], rows: int, width: int | None, nothing: int
 ) -> NDArray[np.int64]:
-    """Return arrays one under the other, each row at its place, as wide as the widest."""
-    shapes = [array.shape[1:] for _, array in parts if array is not None]
-    out = np.full((rows, *max(shapes)), nothing, dtype=np.int64)
+    """Return arrays one under the other, each row at its place; rows are as wide as `width` says, or single numbers."""
+    out = np.full(rows if width is None else (rows, width), nothing, dtype=np.int64)
     for where, array in parts:
         if array is None:
             continue
-        if array.ndim == 1:
+        if width is None:
             out[where] = array
         else:
             out[where, : array.shape[1]] = array

@@ -1,14 +1,14 @@
 """What BART's objectives share: a noised text in, the whole text out (Lewis et al. 2020, §2.2).
 
-Five noises in this order, each a number that is 0 where it is off: sentences change places, documents are rotated,
+Four noises in this order, each a number that is 0 where it is off: sentences change places, documents are rotated,
 spans become one ``<mask>`` each, tokens are deleted without a trace. The objectives differ in which numbers are not
 0, and any of them can be combined. The answer is always the whole text in its own order, so whatever the noise, a
 corruption loses nothing.
 
 Infilling hides exactly ⌈rate · m⌉ of the m ordinary tokens of a row: span lengths are drawn from a Poisson law until
 they reach that sum, the last one is trimmed, and the spans go to different gaps between the kept tokens, all choices
-alike, so they never touch or overlap; a span of length zero is a ``<mask>`` between two words. ``overlap`` is the
-original's law (fairseq's denoising task): spans begin at random tokens and may cover each other, so that a row loses
+alike, so they never touch or overlap; a span of length zero is a ``<mask>`` between two words. A row has no more
+spans than hidden tokens, so that it never grows. ``overlap`` is the original's law (fairseq's denoising task): spans begin at random tokens and may cover each other, so that a row loses
 27 % instead of 30 %, and the masks of empty spans stand anywhere.
 """
 

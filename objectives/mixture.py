@@ -14,6 +14,7 @@ its block is the smallest that one of them needs, so nothing is cut off.
 from __future__ import annotations
 
 import dataclasses
+import math
 from dataclasses import dataclass, field
 from functools import cached_property
 from typing import Annotated, Literal
@@ -66,7 +67,8 @@ class Mixture(Objective):
                 "masked-next-token is masking for decoders, prefix-language-model has both forms",
             )
         weights = [w for m in self.members for w in (m.weight, m.weight if m.last_weight is None else m.last_weight)]
-        if min(weights) < 0 or not sum(weights[::2]) or not sum(weights[1::2]):
+        finite = all(0 <= weight < math.inf for weight in weights)
+        if not (finite and sum(weights[::2]) and sum(weights[1::2])):
             raise BadUsage(f"{name}: the weights are {weights}", "give weights of at least 0, not all of them 0")
         if any(member.objective.isolated != self.isolated for member in self.members):
             alike = [

@@ -48,7 +48,7 @@ class NextSentence(Masking):
         if blocks.others is None:
             raise BadUsage("NextSentence: the rows have no strangers", "give Blocks.others: a block from elsewhere")
         rows, width = blocks.ids.shape
-        cut, start = _pair(blocks, blocks.others)
+        cut, start = _pair(blocks, blocks.others, vocabulary)
         found = cut > 0
         cut = np.where(found, cut, blocks.lengths)
         replaced = found & (fold(blocks.keys, "order") >> np.uint64(63) == 1)
@@ -92,13 +92,13 @@ class NextSentence(Masking):
         return [tokens[origin >= 0] for tokens, origin in zip(whole, batch.origin, strict=True)]
 
 
-def _pair(blocks: Blocks, others: Blocks) -> tuple[Rows, Rows]:
+def _pair(blocks: Blocks, others: Blocks, vocabulary: Vocabulary) -> tuple[Rows, Rows]:
     """Return where each row is cut (0: nowhere), and where its stranger would begin."""
-    inner = _inner(blocks)
+    inner = _inner(blocks, vocabulary)
     counts = np.minimum(inner.sum(axis=1), 1)
     cut = np.where(counts > 0, grammar.choose(fold(blocks.keys, "cut"), inner, counts).argmax(axis=1), 0)
     enough = others.lengths - (blocks.lengths - cut)
-    fits = _inner(others) & (np.arange(others.ids.shape[1]) <= enough[:, None]) & (cut > 0)[:, None]
+    fits = _inner(others, vocabulary) & (np.arange(others.ids.shape[1]) <= enough[:, None]) & (cut > 0)[:, None]
     if blocks.texts is not None and others.texts is not None:
         numbers = _absolute(others)
         fits &= numbers != _absolute(blocks)[np.arange(len(blocks)), np.maximum(cut - 1, 0)][:, None]
@@ -107,9 +107,9 @@ def _pair(blocks: Blocks, others: Blocks) -> tuple[Rows, Rows]:
     return cut * fitting, start * fitting
 
 
-def _inner(blocks: Blocks) -> Mask:
+def _inner(blocks: Blocks, vocabulary: Vocabulary) -> Mask:
     """Return where sentences begin inside a document and inside the row."""
-    inner = blocks.sentences & ~blocks.documents
+    inner = blocks.sentences & ~blocks.documents & vocabulary.is_ordinary(blocks.ids)
     inner[:, :1] = False
     return inner
 

@@ -36,9 +36,10 @@ class NextToken(Objective):
 
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return ``<s>`` with the block but its last token, and the block as targets."""
-        labels = blocks.ids
-        if blocks.lengths.min(initial=labels.shape[1]) < labels.shape[1]:
-            labels = np.where(within(blocks.lengths, labels.shape[1]), labels, IGNORED)
+        width = int(blocks.lengths.max(initial=0))
+        labels = blocks.ids[:, :width]
+        if blocks.lengths.min(initial=width) < width:
+            labels = np.where(within(blocks.lengths, width), labels, IGNORED)
         inputs = {"input_ids": answered(labels, token(vocabulary, "bos"), token(vocabulary, "pad"))}
         inputs = with_attention(inputs, blocks.lengths)
         if self.isolated:

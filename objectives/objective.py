@@ -197,15 +197,10 @@ def framed_numbers(blocks: Blocks, before: int, after: int) -> Grid:
 
     A mark of the frame belongs to the document that it stands beside.
     """
-    return frame_numbers(numbers(blocks), blocks.lengths, before, after)
-
-
-def frame_numbers(grid: Grid, lengths: Rows, before: int, after: int) -> Grid:
-    """Return the numbers of rows of some lengths with those of their marks, −1 at padding."""
-    framed = lengths + before + after
+    framed = blocks.lengths + before + after
     width = int(framed.max(initial=0))
-    places = np.clip(np.arange(width) - before, 0, np.maximum(lengths - 1, 0)[:, None])
-    return np.where(within(framed, width), np.take_along_axis(grid, places, axis=1), -1)
+    places = np.clip(np.arange(width) - before, 0, np.maximum(blocks.lengths - 1, 0)[:, None])
+    return np.where(within(framed, width), np.take_along_axis(numbers(blocks), places, axis=1), -1)
 
 
 def numbers_of(side: Side, numbers: Grid) -> Grid:

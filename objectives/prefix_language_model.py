@@ -32,10 +32,8 @@ from objectives.objective import (
     Shape,
     answered,
     check_mode,
-    frame_numbers,
     framed_numbers,
     ids_of,
-    numbers,
     token,
     with_attention,
 )
@@ -61,6 +59,11 @@ class PrefixLanguageModel(Objective):
             raise BadUsage(
                 f"PrefixLanguageModel: density = {self.density} is outside (0, 0.5]",
                 "give the mean share of a row that is asked; 0.5 makes every split equally likely",
+            )
+        if self.isolated and self.form == "encoder-decoder":
+            raise BadUsage(
+                "PrefixLanguageModel: isolated documents behind the split would have no prefix to read",
+                "give --objective.form decoder, or leave --objective.isolated out",
             )
         if self.mode and self.form == "decoder":
             raise BadUsage(
@@ -101,8 +104,8 @@ class PrefixLanguageModel(Objective):
         split = np.maximum(blocks.lengths - asked, 0)
         if self.form == "encoder-decoder":
             return self._two_sides(blocks, vocabulary, split)
-        inside = within(blocks.lengths, blocks.ids.shape[1])
-        text = np.where(inside, blocks.ids, IGNORED)
+        width = int(blocks.lengths.max(initial=0))
+        text = np.where(within(blocks.lengths, width), blocks.ids[:, :width], IGNORED)
         given = answered(text, token(vocabulary, "bos"), token(vocabulary, "pad"))
         inputs = with_attention({"input_ids": given}, blocks.lengths)
         inputs["prefix"] = split + 1
@@ -116,10 +119,6 @@ class PrefixLanguageModel(Objective):
         asked, lengths = frame(blocks.ids, split, mode, [eos], pad)
         answer, _ = frame(_behind(blocks.ids, split), blocks.lengths - split, [], [eos], IGNORED)
         inputs = with_attention({"input_ids": asked, "decoder_input_ids": answered(answer, pad, pad)}, lengths)
-        if self.isolated:
-            here = numbers(blocks)
-            inputs["segment"] = frame_numbers(here, split, len(mode), 1)
-            inputs["decoder_segment"] = frame_numbers(_behind(here, split), blocks.lengths - split, 0, 1)
         return Batch(inputs, {"tokens": answer})
 
     def restore(self, batch: Batch, vocabulary: Vocabulary) -> list[Ids]:

@@ -105,6 +105,7 @@ def _segments(blocks: Blocks, vocabulary: Vocabulary) -> tuple[Bool[np.ndarray, 
     rows, width = blocks.ids.shape
     row_end = np.arange(1, rows + 1) * width
     begins = np.flatnonzero(blocks.sentences)
+    begins = begins[vocabulary.is_ordinary(blocks.ids.ravel()[begins])]
     owner = begins // width
     stands = blocks.documents.ravel()[begins]  # a sentence that begins a document
     final = blocks.ids[np.arange(rows), np.maximum(blocks.lengths - 1, 0)]
@@ -126,9 +127,10 @@ def _segments(blocks: Blocks, vocabulary: Vocabulary) -> tuple[Bool[np.ndarray, 
     behind = np.append(over, len(begins))[chosen + 1]
     last = np.append(begins, rows * width)[behind]
     mine = owner[chosen]
-    inner = last < row_end[mine]  # a document begins behind, in this row: the last token before it is </s>
+    inner = last < row_end[mine]  # a document begins behind, in this row: the token before it may be its </s>
+    mark = ~vocabulary.is_ordinary(blocks.ids.ravel()[last - 1])
     final_start = begins[behind - 1]  # the row's last sentence, whole only if its document ends in the block
-    right = np.where(inner, last - 1, np.where(closed[mine], mine * width + blocks.lengths[mine] - 1, final_start))
+    right = np.where(inner, last - mark, np.where(closed[mine], mine * width + blocks.lengths[mine] - 1, final_start))
     places = np.zeros((3, rows), dtype=np.int64)
     places[:, mine] = np.stack([begins[opening], begins[chosen], right]) - mine * width
     return found, places[0], places[1], places[2]

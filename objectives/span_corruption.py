@@ -77,10 +77,11 @@ class SpanCorruption(Objective):
     def positions(self, block: int) -> int:
         """Return the length of the asked side with its ``</s>``: block − hidden + spans + 1, one more with a mode.
 
-        One more also if ``rolled``, where the turn may cut a span in two.
+        One more also if ``rolled``, where the turn may cut a span in two; or the length of the answer, hidden +
+        spans + 1, if so much is hidden that it is the longer side.
         """
-        hidden, spans = self.counts(np.array([block]))
-        return block - int(hidden[0]) + int(spans[0]) + 1 + bool(self.mode) + self.rolled
+        hidden, spans = (int(found[0]) for found in self.counts(np.array([block])))
+        return max(block - hidden + bool(self.mode), hidden) + spans + 1 + self.rolled
 
     def reach(self, block: int) -> int:
         """Return block + 1: ends of documents inside a block cut spans in two, but a sentinel hides one token at least.

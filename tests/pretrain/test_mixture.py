@@ -31,7 +31,7 @@ def of(*objectives, isolated: bool = False) -> Mixture:
 
 MIXTURES = [
     pytest.param(OBJECTIVES["ul2"](), "t5", id="ul2-t5"),
-    pytest.param(OBJECTIVES["ul2"](isolated=True), "bart", id="ul2-isolated-bart"),
+    pytest.param(of(SpanCorruption(), TextInfilling(), isolated=True), "bart", id="isolated-bart"),
     pytest.param(OBJECTIVES["gpt-bert"](), "gpt2", id="gpt-bert"),
     pytest.param(
         of(NextToken(), MaskedNextToken(), PrefixLanguageModel(), isolated=True), "gpt2", id="decoders-isolated"
