@@ -93,19 +93,21 @@ def gather(
     Raises:
         IndexError: if an index is outside [0, count(part, block)).
     """
-    if indices.size and (indices.min() < 0 or indices.max() >= count(part, block)):
-        raise IndexError(f"a block outside [0, {count(part, block)})")
-    begins = indices * block
-    lengths = np.minimum(block, len(part) - begins)
+    total = count(part, block)
+    last = int(indices.max(initial=0))
+    if indices.size and not 0 <= int(indices.min()) <= last < total:
+        raise IndexError(f"a block outside [0, {total})")
     tokens = np.asarray(part.tokens)  # a plain view: of a memmap each slice costs a Python call
-    if len(part) >= block:
-        whole = tokens[: len(tokens) // block * block].reshape(-1, block)
-        ids = whole[np.minimum(indices, len(whole) - 1)].astype(np.int64)
-    else:
+    whole = tokens[: len(tokens) // block * block].reshape(-1, block)
+    lengths = np.full(len(indices), block)
+    if last < len(whole):
+        ids = whole[indices].astype(np.int64)
+    else:  # the last block of the part is among them, and shorter
+        short = indices == len(whole)
+        lengths[short] = len(tokens) - len(whole) * block
         ids = np.full((len(indices), block), pad, dtype=np.int64)
-    for row in np.flatnonzero(lengths < block):  # the last block of the part
-        ids[row] = pad
-        ids[row, : lengths[row]] = tokens[begins[row] :]
+        ids[~short] = whole[indices[~short]]
+        ids[short, : len(tokens) - len(whole) * block] = tokens[len(whole) * block :]
     return Blocks(
         ids,
         lengths,
@@ -113,7 +115,7 @@ def gather(
         lambda: _marks(part, "documents", block, indices),
         keys,
         progress=progress,
-        texts=None if others is None else _text(part, begins),
+        texts=None if others is None else _text(part, indices * block),
         others=None if others is None else _strangers(part, block, others, keys, pad),
     )
 

@@ -7,9 +7,10 @@ corruption loses nothing.
 
 Infilling hides exactly ⌈rate · m⌉ of the m ordinary tokens of a row: span lengths are drawn from a Poisson law until
 they reach that sum, the last one is trimmed, and the spans go to different gaps between the kept tokens, all choices
-alike, so they never touch or overlap; a span of length zero is a ``<mask>`` between two words. A row has no more
-spans than hidden tokens, so that it never grows. ``overlap`` is the original's law (fairseq's denoising task): spans begin at random tokens and may cover each other, so that a row loses
-27 % instead of 30 %, and the masks of empty spans stand anywhere.
+alike, so they never touch or overlap; a span of length zero is a ``<mask>`` between two words. A row has no more spans
+than hidden tokens, so that it never grows. ``overlap`` is the original's law (fairseq's denoising task): spans begin at
+random tokens and may cover each other, so that a row loses 27 % instead of 30 %, and the masks of empty spans stand
+anywhere.
 """
 
 from __future__ import annotations
@@ -136,7 +137,7 @@ class Denoising(Objective):
         hidden = np.ceil(self.rate * text.counts - 1e-9).astype(np.int64)
         begins, sizes, number = grammar.gaps(blocks.keys, text.counts, hidden, poisson(self.mean))
         width = grid.shape[1]
-        hit = text.framed(text.mark(begins, sizes), width)
+        hit = text.hit(begins, sizes, width)
         shown = ~hit
         if lengths.min(initial=width) < width:
             shown &= grammar.within(lengths, width)

@@ -125,14 +125,18 @@ class Masking(Objective):
 
     def _disguise(self, keys: Keys, places: Flat, units: Flat, width: int, hit: Ids, vocabulary: Vocabulary) -> Ids:
         """Return what each hit token becomes: the mask, a uniformly drawn ordinary token, or itself."""
+        masks, swaps = (np.uint64(round(share * 2**32)) for share in (self.masked, self.masked + self.random))
+        mask = token(vocabulary, "mask")
+        if fast := grammar.compiled():
+            units = units if self.alike else places
+            return fast.disguised(keys, places, units, width, hit, vocabulary.draw, mask, masks, swaps)
         rows = places // width
         row_keys, begins = keys[rows], rows * width
         drawn = at(row_keys, places - begins)
         fates = at(row_keys, units - begins) if self.alike else drawn
         turn = fates & np.uint64(0xFFFF_FFFF)
-        masks, swaps = (np.uint64(round(share * 2**32)) for share in (self.masked, self.masked + self.random))
         words = vocabulary.draw[below(len(vocabulary.draw), drawn)]
-        return np.where(turn < masks, token(vocabulary, "mask"), np.where(turn < swaps, words, hit))
+        return np.where(turn < masks, mask, np.where(turn < swaps, words, hit))
 
     def pose(self, ids: Ids, noise: np.ndarray, vocabulary: Vocabulary) -> tuple[Ids, Ids]:
         """Return the text with a mask token for each hit token, and the hit tokens (one text has no order to ask)."""

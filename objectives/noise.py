@@ -9,6 +9,9 @@ Hit tokens are *places*: row · width + column, so that a few of them are drawn 
 
 from __future__ import annotations
 
+import functools
+from typing import Any
+
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt, UInt64
 
@@ -19,6 +22,16 @@ Grid = Int[np.ndarray, "rows _"]  # widths change from projection to projection:
 Mask = Bool[np.ndarray, "rows _"]
 Keys = UInt64[np.ndarray, " rows"]
 Flat = Int[np.ndarray, " _"]
+
+
+@functools.cache
+def compiled() -> Any:
+    """Return the compiled loops, or None where numba is not installed; what they do is done by numpy then."""
+    try:
+        from foundation import kernels
+    except ImportError:
+        return None
+    return kernels
 
 
 def within(lengths: Rows, width: int) -> Mask:
@@ -80,6 +93,8 @@ def sample(keys: Keys, limits: Rows, counts: Rows, filling: Rows) -> Grid:
     """
     many = 2 * counts > limits
     if not many.any():
+        if fast := compiled():
+            return fast.different(keys, limits, counts, filling, int(counts.max(initial=0)))
         return _filled(_different(keys, limits, counts), counts, filling)
     found = np.zeros(int(counts.sum()), dtype=np.int64)
     of_many = np.repeat(many, counts)
@@ -129,15 +144,16 @@ def flip(keys: Keys, places: Mask, rate: Shaped[np.ndarray, " rows"]) -> Mask:
     16 random bits decide, and 16 more where they are just at the limit: as good as 32 at half the price.
     """
     limits = np.rint(rate * 2.0**32).astype(np.int64)
+    if fast := compiled():
+        return fast.flipped(keys, places, limits)
     width = places.shape[1]
     drawn = looked_up.words(keys, (width + 1) // 2).view("<u2")[:, :width]
     high = (limits >> 16).clip(max=2**16 - 1).astype(np.uint16)[:, None]
     chosen = drawn < high
     even = np.flatnonzero(drawn == high)
     rows = even // max(width, 1)
-    chosen.ravel()[even] = (looked_up.at(~keys[rows], even) >> np.uint64(48)).astype(np.int64) < limits[rows] - (
-        high[rows, 0].astype(np.int64) << 16
-    )
+    more = (looked_up.at(~keys[rows], even - rows * width) >> np.uint64(48)).astype(np.int64)
+    chosen.ravel()[even] = more < limits[rows] - (high[rows, 0].astype(np.int64) << 16)
     chosen &= places
     return chosen
 
@@ -170,6 +186,16 @@ class Text:
         self.counts: Rows = ordinary.sum(axis=1)
         self.first: Rows = np.cumsum(self.counts) - self.counts
 
+    def hit(self, starts: Grid, sizes: Grid, width: int) -> Mask:
+        """Return where spans lie in rows that are framed by one column on each side, `width` in all.
+
+        A span holds `sizes` of the ordinary tokens of its row, from that of rank `starts` on. Special tokens are
+        never marked, so a span that would cross one is cut in two.
+        """
+        if fast := compiled():
+            return fast.marked(self.ordinary, starts, sizes, width)
+        return self.framed(self.mark(starts, sizes), width)
+
     def mark(self, starts: Grid, sizes: Grid) -> Bool[np.ndarray, " tokens"]:
         """Return which tokens lie in spans: `sizes` of those of a row from that of rank `starts` on, in order."""
         some = np.flatnonzero(sizes)
@@ -192,10 +218,7 @@ class Text:
         return ranks + np.searchsorted(special - np.arange(len(special)), ranks, side="right")
 
     def framed(self, marked: Bool[np.ndarray, " tokens"], width: int) -> Mask:
-        """Return where marked tokens stand in rows that are framed by one column on each side, `width` in all.
-
-        Special tokens are never marked, so a span that would cross one is cut in two.
-        """
+        """Return where marked tokens stand in rows that are framed by one column on each side, `width` in all."""
         places = np.zeros((len(self.ordinary), width), dtype=bool)
         places[:, 1:-1][self.ordinary[:, : width - 2]] = marked
         return places
@@ -215,6 +238,8 @@ def _between(begins: Flat, ends: Flat, width: int) -> Bool[np.ndarray, " width"]
 
 def laid_out(begins: Flat, sizes: Flat) -> Flat:
     """Return the places of runs, one run behind the other."""
+    if fast := compiled():
+        return fast.laid_out(begins, sizes)
     begins = begins + sizes
     begins -= np.cumsum(sizes)
     places = np.repeat(begins, sizes)

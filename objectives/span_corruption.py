@@ -118,7 +118,7 @@ class SpanCorruption(Objective):
         begins, sizes = grammar.scatter(blocks.keys, text.counts, tokens, number)
         if rolled.any():
             begins, sizes = _roll(blocks.keys, text.counts, rolled, begins, sizes)
-        hit = text.framed(text.mark(begins, sizes), int(blocks.lengths.max(initial=0)) + 2)
+        hit = text.hit(begins, sizes, int(blocks.lengths.max(initial=0)) + 2)
         modes = None
         if any(member.mode for member in members):
             modes = np.array([token(vocabulary, member.mode) if member.mode else -1 for member in members])[which]

@@ -14,7 +14,9 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int
 
-from objectives.noise import Flat, Grid, Mask, Rows, upto, within
+from objectives.noise import Flat, Grid, Mask, Rows, compiled, laid_out, upto, within
+
+_NONE = np.zeros(0, dtype=np.int64)
 
 
 @dataclass(frozen=True)
@@ -41,9 +43,10 @@ class Side:
 def pack(grid: Grid, keep: Mask, pad: int, inserted: tuple[Flat, int] | None = None) -> Side:
     """Return the kept places of each row side by side.
 
-    `inserted` are places, in order, in front of which one more token is put, and that token; behind the last place
-    of a row is the first of the next one, so a row that may need it has a column more that is not kept.
+    `inserted` are kept places, in order, in front of which one more token is put, and that token.
     """
+    if fast := compiled():
+        return Side(*fast.packed(grid, keep, pad, *(inserted or (_NONE, 0))))
     rows, width = keep.shape
     lengths = keep.sum(axis=1)
     if inserted is not None:
@@ -80,8 +83,7 @@ def weave(ids: Int[np.ndarray, "_ _"], begins: Grid, sizes: Grid, pad: int) -> t
     flat = sizes.ravel()
     starts = np.cumsum(flat)
     starts -= flat
-    places = np.repeat(begins.ravel() - starts, flat)
-    places += upto(len(places))
+    places = laid_out(begins.ravel(), flat)
     woven = ids.ravel().take(places, mode="clip") if ids.size else np.zeros_like(places)
     side = Side(woven.reshape(rows, longest), lengths, places.reshape(rows, longest))
     if lengths.min(initial=longest) < longest:
