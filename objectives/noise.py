@@ -39,18 +39,6 @@ def within(lengths: Rows, width: int) -> Mask:
     return np.arange(width, dtype=np.int32) < lengths.astype(np.int32)[:, None]
 
 
-def upto(number: int) -> Flat:
-    """Return 0 … number − 1, a view of what is kept for all batches."""
-    global _numbers
-    if number > len(_numbers):
-        _numbers = np.arange(max(number, 2 * len(_numbers)))
-        _numbers.flags.writeable = False
-    return _numbers[:number]
-
-
-_numbers = np.arange(2**14)
-
-
 def count(rate: float | Shaped[np.ndarray, " rows"], lengths: Rows) -> Rows:
     """Return ``round(rate · length)`` (half to even), at least 1 and at most the length; 0 for an empty row."""
     return np.minimum(np.maximum(np.rint(rate * lengths).astype(np.int64), 1), lengths)
@@ -115,9 +103,8 @@ def _filled(found: Flat, counts: Rows, filling: Rows) -> Grid:
 
 
 def _different(keys: Keys, limits: Rows, counts: Rows) -> Flat:
-    draws = (
-        int((counts + counts**2 / np.maximum(limits, 1)).max(initial=0)) + 8
-    )  # a repeat is what counts²/2 limits say
+    repeats = counts**2 / np.maximum(limits, 1)  # about twice as many as are expected; if too few, more are drawn
+    draws = int((counts + repeats).max(initial=0)) + 8
     late = np.int32(1 << 30)
     while True:
         packed = looked_up.words(keys, draws).astype(np.int64)
@@ -243,7 +230,7 @@ def laid_out(begins: Flat, sizes: Flat) -> Flat:
     begins = begins + sizes
     begins -= np.cumsum(sizes)
     places = np.repeat(begins, sizes)
-    places += upto(len(places))
+    places += np.arange(len(places))
     return places
 
 

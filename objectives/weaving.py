@@ -14,7 +14,7 @@ from functools import cached_property
 import numpy as np
 from jaxtyping import Int
 
-from objectives.noise import Flat, Grid, Mask, Rows, compiled, laid_out, upto, within
+from objectives.noise import Flat, Grid, Mask, Rows, compiled, laid_out, within
 
 _NONE = np.zeros(0, dtype=np.int64)
 
@@ -65,7 +65,7 @@ def pack(grid: Grid, keep: Mask, pad: int, inserted: tuple[Flat, int] | None = N
         times = np.ones(len(places), dtype=np.int64)
         np.add.at(times, at, 1)
         places = np.repeat(places, times)
-        at += upto(len(at))
+        at += np.arange(len(at))
         packed = grid.ravel()[places]
         packed[at] = inserted[1]
     return Side(packed.reshape(rows, longest), lengths, places.reshape(rows, longest), short)
