@@ -30,19 +30,21 @@ def _at(key, place):
 
 @njit(cache=True)
 def flipped(keys, places, limits):
-    """Return the marked places, each with the probability of its row: a limit of 32 bits."""
-    chosen = np.zeros(places.shape, dtype=np.bool_)
+    """Return some of the marked places, each with the probability of its row: a limit of 32 bits."""
+    chosen = np.empty(places.size, dtype=np.int64)
+    number, width = 0, places.shape[1]
     for row in range(len(keys)):
         high = min(limits[row] >> 16, 65535)
         low = limits[row] - (high << 16)
-        for first in range(0, places.shape[1], 4):
+        for first in range(0, width, 4):
             four = _at(keys[row], first // 4)
-            for column in range(first, min(first + 4, places.shape[1])):
+            for column in range(first, min(first + 4, width)):
                 drawn = np.int64(four & _16)
                 four >>= _SIXTEEN
                 if drawn < high or (drawn == high and np.int64(_at(~keys[row], column) >> _48) < low):
-                    chosen[row, column] = places[row, column]
-    return chosen
+                    chosen[number] = row * width + column
+                    number += places[row, column]
+    return chosen[:number].copy()
 
 
 @njit(cache=True)

@@ -94,13 +94,12 @@ class Masking(Objective):
         """Return the places of the marked tokens that are drawn."""
         if not self.independent:
             return np.flatnonzero(grammar.choose(keys, marked, grammar.count(rates, marked.sum(axis=1))))
-        chosen = grammar.flip(keys, marked, rates)
-        places = np.flatnonzero(chosen)
-        none = np.flatnonzero(np.bincount(places // max(marked.shape[1], 1), minlength=len(keys)) == 0)
+        places, width = grammar.flip(keys, marked, rates), marked.shape[1]
+        none = np.flatnonzero(np.bincount(places // max(width, 1), minlength=len(keys)) == 0)
         if not len(none):
             return places
-        chosen[none] = grammar.choose(~keys[none], marked[none], np.minimum(marked[none].sum(axis=1), 1))
-        return np.flatnonzero(chosen)
+        rows, columns = np.nonzero(grammar.choose(~keys[none], marked[none], np.minimum(marked[none].sum(axis=1), 1)))
+        return np.sort(np.concatenate([places, none[rows] * width + columns]))
 
     def _words(
         self, keys: Keys, ids: Grid, lengths: Rows, ordinary: Mask, rates: np.ndarray, vocabulary: Vocabulary

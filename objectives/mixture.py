@@ -129,9 +129,12 @@ class Mixture(Objective):
     def draw(self, blocks: Blocks) -> Rows:
         """Return which member asks each row."""
         start, end = self._weights
+        turn = (fold(blocks.keys, "member") >> np.uint64(11)) * 2.0**-53
+        if (start == end).all():
+            weights = np.cumsum(start)
+            return np.searchsorted(weights[:-1], turn * weights[-1], side="right")
         weights = np.cumsum(start + (end - start) * blocks.progress[:, None], axis=1)
-        turn = (fold(blocks.keys, "member") >> np.uint64(11))[:, None] * 2.0**-53 * weights[:, -1:]
-        return (turn >= weights[:, :-1]).sum(axis=1)
+        return (turn[:, None] * weights[:, -1:] >= weights[:, :-1]).sum(axis=1)
 
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return one batch of rows that different members ask."""

@@ -19,7 +19,7 @@ from corpora.blocks import Blocks
 from corpora.vocabulary import Vocabulary
 from objectives.batch import IGNORED, Batch
 from objectives.noise import within
-from objectives.objective import Frame, Ids, Objective, Shape, answered, framed_numbers, token, with_attention
+from objectives.objective import Frame, Ids, Objective, Shape, framed_numbers, token, with_attention
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -38,10 +38,12 @@ class NextToken(Objective):
         """Return ``<s>`` with the block but its last token, and the block as targets."""
         width = int(blocks.lengths.max(initial=0))
         labels = blocks.ids[:, :width]
-        if blocks.lengths.min(initial=width) < width:
+        given = np.empty_like(labels)
+        given[:, :1] = token(vocabulary, "bos")
+        given[:, 1:] = labels[:, :-1]
+        inputs = with_attention({"input_ids": given}, blocks.lengths)
+        if "attention_mask" in inputs:
             labels = np.where(within(blocks.lengths, width), labels, IGNORED)
-        inputs = {"input_ids": answered(labels, token(vocabulary, "bos"), token(vocabulary, "pad"))}
-        inputs = with_attention(inputs, blocks.lengths)
         if self.isolated:
             inputs["segment"] = framed_numbers(blocks, 0, 0)
         return Batch(inputs, {"tokens": labels})

@@ -125,8 +125,8 @@ def _different(keys: Keys, limits: Rows, counts: Rows) -> Flat:
         draws *= 2
 
 
-def flip(keys: Keys, places: Mask, rate: Shaped[np.ndarray, " rows"]) -> Mask:
-    """Return the marked places, each with probability `rate` of its row and independently of all others.
+def flip(keys: Keys, places: Mask, rate: Shaped[np.ndarray, " rows"]) -> Flat:
+    """Return some of the marked places, each with probability `rate` of its row and independently of all others.
 
     16 random bits decide, and 16 more where they are just at the limit: as good as 32 at half the price.
     """
@@ -142,7 +142,7 @@ def flip(keys: Keys, places: Mask, rate: Shaped[np.ndarray, " rows"]) -> Mask:
     more = (looked_up.at(~keys[rows], even - rows * width) >> np.uint64(48)).astype(np.int64)
     chosen.ravel()[even] = more < limits[rows] - (high[rows, 0].astype(np.int64) << 16)
     chosen &= places
-    return chosen
+    return np.flatnonzero(chosen)
 
 
 class Law:
