@@ -68,8 +68,9 @@ def shuffle(blocks: Blocks, ordinary: Mask) -> Grid:
 
 def _opens(blocks: Blocks, ordinary: Mask) -> Mask:
     """Return where a document or a special token begins, or a row; padding, if any, is special."""
-    opens = blocks.documents | ~ordinary
-    opens[:, 1:] |= ~ordinary[:, :-1]
+    special = ~ordinary
+    opens = blocks.documents | special
+    opens.ravel()[1:] |= special.ravel()[:-1]
     opens[:, :1] = True
     return opens
 

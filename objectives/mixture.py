@@ -126,6 +126,17 @@ class Mixture(Objective):
         start = np.array([member.weight for member in self.members])
         return start, np.array([m.weight if m.last_weight is None else m.last_weight for m in self.members])
 
+    @cached_property
+    def _kinds(self) -> list[tuple[type[Objective], list[Objective], Rows]]:
+        """The classes of the members, the members of each, and the number that each member has among them."""
+        kinds = []
+        for kind in dict.fromkeys(type(member.objective) for member in self.members):
+            mine = [place for place, member in enumerate(self.members) if type(member.objective) is kind]
+            number = np.full(len(self.members), -1)
+            number[mine] = np.arange(len(mine))
+            kinds.append((kind, [self.members[place].objective for place in mine], number))
+        return kinds
+
     def draw(self, blocks: Blocks) -> Rows:
         """Return which member asks each row."""
         start, end = self._weights
@@ -139,17 +150,13 @@ class Mixture(Objective):
     def collate(self, blocks: Blocks, vocabulary: Vocabulary) -> Batch:
         """Return one batch of rows that different members ask."""
         which = self.draw(blocks)
-        kinds = list(dict.fromkeys(type(member.objective) for member in self.members))
         parts = []
-        for kind in kinds:
-            mine = [number for number, member in enumerate(self.members) if type(member.objective) is kind]
-            number = np.full(len(self.members), -1)
-            number[mine] = np.arange(len(mine))
-            rows = np.flatnonzero(number[which] >= 0)
+        for kind, objectives, number in self._kinds:
+            mine = number[which]
+            rows = np.flatnonzero(mine >= 0)
             if len(rows):
-                objectives = [self.members[one].objective for one in mine]
                 taken = blocks if len(rows) == len(blocks) else blocks.take(rows)
-                parts.append((rows, kind.together(objectives, number[which[rows]], taken, vocabulary)))
+                parts.append((rows, kind.together(objectives, mine[rows], taken, vocabulary)))
         if not parts:
             return dataclasses.replace(self.members[0].objective.collate(blocks, vocabulary), members=which)
         batch = merge(parts, token(vocabulary, "pad"))
