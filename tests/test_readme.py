@@ -26,7 +26,8 @@ def run(command: str, folder: Path) -> str:
 
 
 def fences(language: str) -> list[str]:
-    return re.findall(rf"^```{language}\n(.*?)^```", README, flags=re.MULTILINE | re.DOTALL)
+    found = re.findall(r"^```(\w*)\n(.*?)^```$", README, flags=re.MULTILINE | re.DOTALL)
+    return [block for kind, block in found if kind == language]
 
 
 def test_the_demo_runs_and_a_second_call_uses_what_is_there(tmp_path):
