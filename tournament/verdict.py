@@ -168,7 +168,7 @@ def advice(outcomes: Outcomes) -> list[str]:
     if any(entry.failed for entry in outcomes.entries):
         lines.append("Failed arms: the same command tries them again; logs/ in the output folder says what happened.")
     if name == "smoke":
-        lines.append("make demo (tournament --plan demo --out out/demo) compares all five objectives in ten minutes.")
+        lines.append("make demo (tournament --plan demo --out out/demo) compares five objectives in ten minutes.")
     if name in ("smoke", "demo"):
         lines.append(
             "make demo PLAN=full (tournament --plan full --out out/full) takes an hour: three seeds of everything."
