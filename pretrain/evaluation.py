@@ -15,7 +15,7 @@ import torch
 
 from objectives import IGNORED, Batch
 from objectives.feed import Feed
-from pretrain.loop import to_device
+from pretrain.questions import Question, question, to_device
 
 _ROWS = 64
 _PASSES = 8
@@ -43,11 +43,13 @@ def evaluate(learner: Any, feed: Feed, tokens: int, device: torch.device) -> dic
         batch = feed.at(np.arange(first, min(rows, first + _ROWS)))
         inputs = to_device(batch.inputs, device)
         for turn, targets in enumerate(_questions(batch)):
-            for role, (loss, correct) in learner(inputs, to_device(targets, device)).items():
+            asked = {role: question(labels) for role, labels in targets.items()}
+            on = {role: Question(*(tensor.to(device) for tensor in found)) for role, (found, _) in asked.items()}
+            for role, (loss, correct) in learner.marks(inputs, on).items():
                 name = "hidden" if turn else role
                 summed[name] += loss.item()
                 right[name] += int(correct)
-                count[name] += int((targets[role] != IGNORED).sum())
+                count[name] += asked[role][1]
     learner.train()
     losses = {name: total / max(1, count[name]) for name, total in summed.items()}
     return losses | {f"accuracy/{name}": right[name] / max(1, count[name]) for name in summed}

@@ -15,6 +15,7 @@ from torch.nn import functional
 from objectives import IGNORED
 from pretrain.attention import prepared
 from pretrain.families import Family
+from pretrain.questions import Question
 
 
 class Learner(torch.nn.Module):
@@ -24,25 +25,31 @@ class Learner(torch.nn.Module):
         super().__init__()
         self.model, self.family = model, family
 
-    def logits(self, inputs: dict[str, torch.Tensor], targets: dict[str, torch.Tensor]) -> dict[str, torch.Tensor]:
-        """Return by role the logits at its asked positions: ``[asked, classes]``, rows in the order of the targets."""
+    def logits(self, inputs: dict[str, torch.Tensor], questions: dict[str, Question]) -> dict[str, torch.Tensor]:
+        """Return by role the logits where it is asked: ``[asked, classes]``."""
         states = self.family.hidden(self.model, prepared(self.model, self.family.shape, inputs))
         found = {}
-        for role, labels in targets.items():
-            wanted = states[role].reshape(-1, states[role].shape[-1])[labels.reshape(-1) != IGNORED]
+        for role, (places, _) in questions.items():
+            wanted = states[role].reshape(-1, states[role].shape[-1])[places]
             found[role] = self.family.heads[role](self.model, wanted)
         return found
 
-    def forward(
-        self, inputs: dict[str, torch.Tensor], targets: dict[str, torch.Tensor]
+    def forward(self, inputs: dict[str, torch.Tensor], questions: dict[str, Question]) -> dict[str, torch.Tensor]:
+        """Return by role the cross-entropy in nats, summed over its targets."""
+        found = self.logits(inputs, questions)
+        return {role: _summed(found[role], answers) for role, (_, answers) in questions.items()}
+
+    def marks(
+        self, inputs: dict[str, torch.Tensor], questions: dict[str, Question]
     ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """Return by role the cross-entropy in nats, summed over its targets, and how many it gets right."""
-        answers = {}
-        for role, logits in self.logits(inputs, targets).items():
-            asked = targets[role].reshape(-1)
-            asked = asked[asked != IGNORED]
-            summed = functional.cross_entropy(
-                logits if logits.dtype == torch.float64 else logits.float(), asked, reduction="sum"
-            )
-            answers[role] = summed, (logits.detach().argmax(-1) == asked).sum()
-        return answers
+        """Return by role the summed cross-entropy in nats, and how many targets are answered right."""
+        found = self.logits(inputs, questions)
+        return {
+            role: (_summed(found[role], answers), (found[role].argmax(-1) == answers).sum())
+            for role, (_, answers) in questions.items()
+        }
+
+
+def _summed(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    precise = logits if logits.dtype == torch.float64 else logits.float()
+    return functional.cross_entropy(precise, answers, reduction="sum", ignore_index=IGNORED)

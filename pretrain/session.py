@@ -51,6 +51,10 @@ class Session:
         """Return the share of the peak rate at a step."""
         return schedule.share(step, self.steps, self.run.warmup, self.run.decay)
 
+    def due(self, done: int) -> bool:
+        """Return whether a finished step is evaluated or saved."""
+        return done in self.evaluate_at or done in self.save_at
+
     def after(self, done: int, losses: dict[str, float]) -> None:
         """Log a finished step; evaluate and save where it is due."""
         if not self.accelerator.is_main_process:

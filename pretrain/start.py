@@ -21,7 +21,7 @@ from pretrain import checkpoint, models, weights
 from pretrain.families import FAMILIES, configure
 from pretrain.learner import Learner
 from pretrain.log import Progress
-from pretrain.loop import Steps, train
+from pretrain.loop import Steps, supplied, train
 from pretrain.run import MACHINE, Run, default_family, name_of
 from pretrain.session import Session
 
@@ -63,9 +63,10 @@ def pretrain(run: Run, progress: Progress | None = None) -> Path:
     for group in optimizer.param_groups:
         group["lr"] = group["peak"]
     session = Session(run, family, corpus, held_out, steps, learner, optimizer, accelerator, progress, done)
-    cut = Steps(done.get("step", 0), steps, run.rows, run.micro or run.rows, run.objective.weights, run.clip, run.seed)
+    cut = Steps(done.get("step", 0), steps, lambda _: run.rows, run.micro, run.objective.weights, run.clip, run.seed)
+    supply = supplied(lambda step, rows: feed.at(step * run.rows + rows), cut, accelerator)
     try:
-        train(wrapped, optimizer, accelerator, feed.at, session.share, cut, session.after)
+        train(wrapped, optimizer, accelerator, supply, session.share, cut, session.due, session.after)
     finally:
         session.log.close()
     accelerator.wait_for_everyone()

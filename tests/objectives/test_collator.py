@@ -28,7 +28,7 @@ from objectives.token_masking import TokenMasking
 from pretrain import models as pretrained
 from pretrain.families import FAMILIES, configure
 from pretrain.learner import Learner
-from pretrain.loop import to_device
+from pretrain.questions import ready
 from pretrain.run import default_family
 from tests.pretrain.conftest import sentences
 
@@ -71,9 +71,9 @@ def sharp(model: Any) -> Any:
 
 
 def mean_loss(learner: Learner, batch: Batch) -> float:
-    answers = learner(to_device(batch.inputs, CPU), to_device(batch.targets, CPU))
-    counts = {role: max(1, int((labels != IGNORED).sum())) for role, labels in batch.targets.items()}
-    return sum(loss.item() / counts[role] for role, (loss, _) in answers.items())
+    given = ready(batch, CPU)
+    losses = learner(given.inputs, given.questions)
+    return sum(loss.item() / max(1, given.counts[role]) for role, loss in losses.items())
 
 
 @pytest.mark.parametrize("name", NAMES)

@@ -15,6 +15,7 @@ from pretrain import models
 from pretrain.attention import prepared
 from pretrain.families import FAMILIES, configure
 from pretrain.learner import Learner
+from pretrain.questions import question
 
 LEARNED = {
     "bert": "token-masking",
@@ -49,7 +50,8 @@ def said(learner: Learner, inputs: dict[str, torch.Tensor]) -> torch.Tensor:
     """The logits of every position ``[rows, positions, vocabulary]``."""
     places = inputs.get("decoder_input_ids", inputs["input_ids"])
     with torch.no_grad():
-        return learner.logits(inputs, {"tokens": torch.zeros_like(places)})["tokens"].reshape(*places.shape, -1)
+        everywhere = {"tokens": question(np.zeros(places.shape, dtype=np.int64))[0]}
+        return learner.logits(inputs, everywhere)["tokens"].reshape(*places.shape, -1)
 
 
 def side(documents: list[list[int]], seed: int) -> tuple[torch.Tensor, torch.Tensor]:
@@ -177,7 +179,7 @@ def test_gradients_flow_and_are_finite(learners, family, kind):
     plain = without(inputs, "segment", "decoder_segment")
     for learner, given in ((learners(family, kind), inputs), (learners(family), plain)):
         learner.zero_grad()
-        learner(given, targets)["tokens"][0].backward()
+        learner(given, {"tokens": question(targets["tokens"].numpy())[0]})["tokens"].backward()
         gradients = {name: weight.grad for name, weight in learner.named_parameters() if weight.grad is not None}
         assert all(torch.isfinite(gradient).all() for gradient in gradients.values())
         moved.append({name for name, gradient in gradients.items() if gradient.abs().max() > 1e-9})

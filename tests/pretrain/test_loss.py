@@ -17,7 +17,8 @@ from pretrain import models
 from pretrain.attention import prepared
 from pretrain.families import FAMILIES, class_name, configure
 from pretrain.learner import Learner
-from pretrain.loop import Steps, _backward, to_device
+from pretrain.loop import _backward
+from pretrain.questions import ready, to_device
 
 POSED = {name: kind() for name, kind in OBJECTIVES.items() if name != "mixture"} | {
     "mixture": Mixture(members=(Member(objective=SentenceOrder()), Member(objective=TokenMasking(unit="word")))),
@@ -59,9 +60,9 @@ def test_loss_and_gradients_equal_those_of_transformers(objective, family, corpu
     stock.backward()
     wanted = {name: p.grad.clone() for name, p in model.named_parameters() if p.grad is not None}
     model.zero_grad()
-    steps = Steps(0, 1, 6, 6, posed.weights, 1.0, 0)
-    losses = _backward(Learner(model, FAMILIES[family]), Accelerator(cpu=True), [batch], steps)
-    assert sum(losses.values()) == pytest.approx(stock.item(), rel=1e-6)
+    learner, given = Learner(model, FAMILIES[family]), ready(batch, torch.device("cpu"))
+    losses = _backward(learner, Accelerator(cpu=True), [given], posed.weights)
+    assert losses.sum().item() == pytest.approx(stock.item(), rel=1e-6)
     norm = sum((g**2).sum() for g in wanted.values()) ** 0.5
     off = sum(((p.grad - wanted[n]) ** 2).sum() for n, p in model.named_parameters() if n in wanted) ** 0.5
     assert off / norm < 1e-5
@@ -71,9 +72,8 @@ def test_loss_and_gradients_equal_those_of_transformers(objective, family, corpu
 def test_logits_are_computed_only_where_they_are_asked(objective, family, corpus):
     model, batch, _ = made(objective, family, corpus)
     asked = (batch.targets["tokens"] != IGNORED).sum()
-    logits = Learner(model, FAMILIES[family]).logits(
-        to_device(batch.inputs, torch.device("cpu")), to_device(batch.targets, torch.device("cpu"))
-    )
+    given = ready(batch, torch.device("cpu"))
+    logits = Learner(model, FAMILIES[family]).logits(given.inputs, given.questions)
     assert logits["tokens"].shape == (asked, corpus.vocabulary.size)
 
 

@@ -20,7 +20,7 @@ from objectives.token_masking import TokenMasking
 from pretrain import models
 from pretrain.families import FAMILIES, configure
 from pretrain.learner import Learner
-from pretrain.loop import to_device
+from pretrain.questions import ready
 
 CPU = torch.device("cpu")
 
@@ -44,7 +44,8 @@ MIXTURES = [
 def gradients(learner: Learner, batch: Batch) -> dict[str, dict[str, torch.Tensor]]:
     """By role the gradient of the summed loss, by parameter."""
     found = {}
-    for role, (loss, _) in learner(to_device(batch.inputs, CPU), to_device(batch.targets, CPU)).items():
+    given = ready(batch, CPU)
+    for role, loss in learner(given.inputs, given.questions).items():
         learner.zero_grad()
         loss.backward(retain_graph=True)
         found[role] = {n: p.grad.clone() for n, p in learner.named_parameters() if p.grad is not None}
