@@ -20,35 +20,44 @@ from pretrain.run import Run
 from pretrain.start import pretrain
 
 Variant = tuple[str, dict[str, Any]]
+ADAMW = {"optimizer": "adamw", "decay": "linear"}
+BERT = {**ADAMW, "rate": 1.5e-3, "embedding_rate": 1e-2}
+GPT2 = {**ADAMW, "rate": 1e-3, "embedding_rate": 6e-3}
 ARMS: dict[tuple[str, str], list[Variant]] = {
     ("token-masking", "bert"): [
-        ("recipe (1.5e-3, words 1e-2)", {}),
-        ("stock first weights", {"first_weights": "stock"}),
-        ("stock first weights, rate 1e-3", {"first_weights": "stock", "rate": 1e-3}),
-        ("one rate, 1.5e-3", {"rate": 1.5e-3}),
-        ("one rate, 3e-3", {"rate": 3e-3}),
-        ("32 rows a step", {"rows": 32}),
-        ("beta2 0.999", {"beta2": 0.999}),
-        ("modernbert", {"family": "modernbert"}),
+        ("Muon (the recipe)", {}),
+        ("AdamW (1.5e-3, words 1e-2)", BERT),
+        ("AdamW, stock first weights", {**BERT, "first_weights": "stock"}),
+        ("AdamW, stock first weights, rate 1e-3", {**ADAMW, "first_weights": "stock", "rate": 1e-3}),
+        ("AdamW, one rate, 1.5e-3", {**ADAMW, "rate": 1.5e-3}),
+        ("AdamW, one rate, 3e-3", {**ADAMW, "rate": 3e-3}),
+        ("AdamW, 32 rows a step", {**BERT, "rows": 32}),
+        ("AdamW, beta2 0.999", {**BERT, "beta2": 0.999}),
+        ("AdamW, modernbert", {**ADAMW, "family": "modernbert"}),
+        ("Muon, stock first weights", {"first_weights": "stock"}),
+        ("constant rate", {"decay": "constant"}),
+        ("constant rate, average 0.98", {"decay": "constant", "average": 0.98}),
     ],
     ("span-corruption", "t5"): [
-        ("recipe (1e-3, words 3e-2)", {}),
-        ("stock first weights", {"first_weights": "stock"}),
-        ("stock first weights, rate 3e-3", {"first_weights": "stock", "rate": 3e-3}),
-        ("one rate, 1e-3", {"rate": 1e-3}),
-        ("by bart instead of t5", {"family": "bart"}),
+        ("AdamW (1e-3, words 3e-2)", ADAMW),
+        ("AdamW, stock first weights", {**ADAMW, "first_weights": "stock"}),
+        ("AdamW, stock first weights, rate 3e-3", {**ADAMW, "first_weights": "stock", "rate": 3e-3}),
+        ("AdamW, one rate, 1e-3", {**ADAMW, "rate": 1e-3}),
+        ("by bart instead of t5", {**ADAMW, "family": "bart"}),
     ],
     ("text-infilling", "bart"): [
-        ("recipe (5e-3)", {}),
-        ("stock first weights", {"first_weights": "stock"}),
-        ("stock first weights, rate 1e-3", {"first_weights": "stock", "rate": 1e-3}),
-        ("rate 2e-3", {"rate": 2e-3}),
+        ("AdamW (5e-3)", ADAMW),
+        ("AdamW, stock first weights", {**ADAMW, "first_weights": "stock"}),
+        ("AdamW, stock first weights, rate 1e-3", {**ADAMW, "first_weights": "stock", "rate": 1e-3}),
+        ("AdamW, rate 2e-3", {**ADAMW, "rate": 2e-3}),
     ],
     ("next-token", "gpt2"): [
-        ("recipe (1e-3, words 6e-3)", {}),
-        ("stock first weights", {"first_weights": "stock"}),
-        ("stock first weights, rate 2e-3", {"first_weights": "stock", "rate": 2e-3}),
-        ("one rate, 1e-3", {"rate": 1e-3}),
+        ("Muon (the recipe)", {}),
+        ("AdamW (1e-3, words 6e-3)", GPT2),
+        ("AdamW, stock first weights", {**GPT2, "first_weights": "stock"}),
+        ("AdamW, stock first weights, rate 2e-3", {**ADAMW, "first_weights": "stock", "rate": 2e-3}),
+        ("AdamW, one rate, 1e-3", {**ADAMW, "rate": 1e-3}),
+        ("Muon, stock first weights", {"first_weights": "stock"}),
     ],
 }
 
@@ -70,7 +79,8 @@ def main() -> None:
             values = {"family": family, **fields}
             run = Run(
                 objective=OBJECTIVES[objective](), corpus=asked.corpus, out=asked.out / f"{objective}-{number}",
-                tokens=asked.tokens, threads=asked.threads, evaluations=1, eval_tokens=32_768, **values,
+                tokens=asked.tokens, threads=asked.threads, evaluations=1, eval_tokens=32_768, track=("none",),
+                **values,
             )  # fmt: skip
             pretrain(run, lambda *_: None)
             told = json.loads((run.out / "summary.json").read_text(encoding="utf-8"))

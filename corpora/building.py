@@ -18,7 +18,6 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Float64
-from tokenizers import Tokenizer
 
 from corpora import vocabulary
 from corpora.documents import INSTALLED, documents, files
@@ -77,12 +76,16 @@ def build(request: Build) -> Path:
 
 
 def _fill(folder: Path, request: Build, survey: Survey, identity: dict[str, Any]) -> None:
-    with Progress("vocabulary", unit="documents") as progress:
-        tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
-        progress.add(len(survey.sample))
+    if request.tokenizer is not None:
+        view = vocabulary.taken(request.tokenizer, folder)
+    else:
+        with Progress("vocabulary", unit="documents") as progress:
+            tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
+            progress.add(len(survey.sample))
+        vocabulary.save(tokenizer, folder)
+        view = Vocabulary.of(tokenizer)
     survey.sample.clear()
-    vocabulary.save(tokenizer, folder)
-    meta = _write(request, survey, tokenizer, folder)
+    meta = _write(request, survey, view, folder)
     durable.write_json(folder / META, {"format": FORMAT, **meta, **identity})
 
 
@@ -103,6 +106,8 @@ def all_cores() -> Iterator[None]:
 def _check(request: Build) -> None:
     if not request.sources:
         raise BadUsage("no source is given", f"example: corpora build FILE.txt --out {request.out}")
+    if request.tokenizer is not None:
+        vocabulary.suitable(request.tokenizer)
     if request.vocabulary < vocabulary.SMALLEST:
         vocabulary.train([], request.vocabulary)  # refuses it in its own words
     if not 0 <= request.held_out <= 0.5:
@@ -116,6 +121,8 @@ def _check(request: Build) -> None:
 def _identity(request: Build) -> dict[str, Any]:
     """Return what must be equal for a finished corpus to be the one that is asked for."""
     asked = {name: value for name, value in to_dict(request).items() if name not in ("out", "overwrite")}
+    if request.tokenizer is not None:
+        asked["tokenizer"] = vocabulary.Vocabulary.open(request.tokenizer).sha256
     found: dict[str, Any] = {}
     packages: dict[str, str] = {}
     for source in request.sources:
@@ -216,8 +223,7 @@ def _survey(request: Build) -> Survey:
     return survey
 
 
-def _write(request: Build, survey: Survey, tokenizer: Tokenizer, folder: Path) -> dict[str, Any]:
-    view = Vocabulary.of(tokenizer)
+def _write(request: Build, survey: Survey, view: Vocabulary, folder: Path) -> dict[str, Any]:
     writers = {name: Writer(folder, name, view) for name in PARTS}
     with Progress("encoding", survey.words, "words") as progress:
         for batch in _batches(_documents(request)):

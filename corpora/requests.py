@@ -18,6 +18,8 @@ class Build:
     """The folder of the corpus; the same request again re-uses it."""
     vocabulary: int = 8192
     """Pieces of the byte-level BPE vocabulary, 269 special tokens and 256 bytes included."""
+    tokenizer: Path | None = None
+    """Take the byte-level tokenizer of a corpus, a checkpoint or a model folder instead of training a vocabulary."""
     words: int | None = None
     """Stop after exactly so many words, counted between white space; the last document is cut."""
     documents: int | None = None

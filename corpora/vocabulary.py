@@ -12,6 +12,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -104,6 +105,27 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
     tokenizer.save(str(folder / "tokenizer.json"))
     for name, value in (("tokenizer_config.json", config), ("special_tokens_map.json", special)):
         (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
+
+
+def suitable(folder: Path) -> Vocabulary:
+    """Return the vocabulary of a folder, if a corpus can be written in it.
+
+    Raises:
+        BadData: if there is none, its pieces are not bytes, or nothing says where a text ends.
+    """
+    found = Vocabulary.open(folder)
+    wanting = "is not byte-level" if not found.byte_level else "has no end token" if found.eos is None else ""
+    if wanting:
+        raise BadData(f"--tokenizer {folder}: its tokenizer {wanting}", "give one like GPT-2's, RoBERTa's or BART's")
+    return found
+
+
+def taken(source: Path, folder: Path) -> Vocabulary:
+    """Copy the files of a tokenizer into `folder`; return its vocabulary."""
+    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
+        if (source / name).is_file():
+            shutil.copyfile(source / name, folder / name)
+    return suitable(folder)
 
 
 class Vocabulary:

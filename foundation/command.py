@@ -49,7 +49,8 @@ def main(program: str, verbs: Mapping[str, Verb], argv: Sequence[str] | None = N
         if verb is None:
             return 0
         name = next(name for name, known in verbs.items() if known is verb)
-        asked = parse(f"{program} {name}".strip(), verb, rest)
+        others = [f"{program} {other}  {known.summary}" for other, known in verbs.items() if other and not name]
+        asked = parse(f"{program} {name}".strip(), verb, rest, others)
         request.load(verb.action)(asked)
     except Refusal as refusal:
         if debug:
@@ -86,8 +87,8 @@ def _verb(program: str, verbs: Mapping[str, Verb], words: list[str]) -> tuple[Ve
     return None, []
 
 
-def parse(program: str, verb: Verb, words: list[str]) -> Any:
-    """Return the request that the flags and the ``--config`` file ask for.
+def parse(program: str, verb: Verb, words: list[str], others: Sequence[str] = ()) -> Any:
+    """Return the request that the flags and the ``--config`` file ask for; `others` are lines more for the help.
 
     Raises:
         BadUsage: for an unreadable configuration, an unknown key or an unknown choice.
@@ -108,7 +109,7 @@ def parse(program: str, verb: Verb, words: list[str]) -> Any:
         if field.name not in defaults and field.default is not dataclasses.MISSING:
             defaults[field.name] = field.default
     names = [f"--{field.name} {{{','.join(request.load(field.metadata['choices']))}}}" for field in choices]
-    before = "\n".join([*names, "--config FILE.toml|json  the same flags as keys; flags win"])
+    before = "\n".join([*names, "--config FILE.toml|json  the same flags as keys; flags win", *others])
     try:
         read = tyro.cli(_narrow(kind, defaults), prog=program, description=f"{verb.summary}\n\n{before}", args=words)
     except SystemExit as left:

@@ -54,6 +54,11 @@ def name_of(field: dataclasses.Field[Any], value: Any) -> str:
     return f"{type(value).__module__}:{type(value).__qualname__}"
 
 
+def key_of(field: dataclasses.Field[Any]) -> str:
+    """Return the key of a field in a dictionary: its name, without the underscore behind a word of Python's own."""
+    return field.name.rstrip("_")
+
+
 def to_dict(request: Any) -> dict[str, Any]:
     """Return a request as JSON-ready values; paths become strings, choices dictionaries with their name."""
     values = {}
@@ -62,7 +67,7 @@ def to_dict(request: Any) -> dict[str, Any]:
         plain = _plain(value)
         if "choices" in field.metadata and value is not None:
             plain = {"name": name_of(field, value), **plain}
-        values[field.name] = plain
+        values[key_of(field)] = plain
     return values
 
 
@@ -91,7 +96,7 @@ def from_dict(kind: type[T], values: dict[str, Any], *, where: str = "") -> T:
 
 def convert(kind: type, values: dict[str, Any], *, where: str = "") -> dict[str, Any]:
     """Return plain values as the types of the fields of `kind` they are named after; a dash counts as underscore."""
-    fields = {field.name: field for field in dataclasses.fields(kind) if field.init}
+    fields = {key_of(field): field for field in dataclasses.fields(kind) if field.init}
     hints = typing.get_type_hints(kind)
     given = {}
     for key, value in values.items():

@@ -1,7 +1,8 @@
 """The feed: which examples stand at which positions of a run, as a pure function of the position.
 
 Position p of a run is block ``order(key of the epoch, blocks, p mod blocks)`` with the noise key of p. The order does
-not depend on the objective, so all objectives read the same text in the same order.
+not depend on the objective, so all objectives read the same text in the same order. Where a run reads blocks in
+pieces (``objectives.stages``), example n is piece n mod pieces of position n div pieces, with a noise key of its own.
 """
 
 from __future__ import annotations
@@ -18,6 +19,7 @@ from corpora.store import Part
 from corpora.vocabulary import Vocabulary
 from foundation.keys import Keys, below, fold, order
 from objectives import Batch, Objective
+from objectives.stages import Plan, bounds, cut
 
 _SHELF = 4096
 
@@ -32,7 +34,7 @@ class Feed:
     block: int
     seed: int
     total: int | None = None
-    """Examples of the whole run, by which schedules of noise go; without it every row is read as at the run's end."""
+    """Positions of the whole run, by which schedules of noise go; without it every row is read as at the run's end."""
 
     @property
     def blocks(self) -> int:
@@ -51,17 +53,47 @@ class Feed:
             shelf = np.concatenate([shelf, _shelf(self.seed, self.blocks, last)])
         return shelf[positions - first * _SHELF]
 
-    def at(self, positions: Int[np.ndarray, " rows"]) -> Batch:
-        """Return the batch of the examples at `positions`."""
-        return self.objective.collate(self.read(positions), self.vocabulary)
+    def at(self, examples: Int[np.ndarray, " rows"], pieces: int = 1) -> Batch:
+        """Return the batch of these examples; their numbers are positions where blocks are not read in pieces."""
+        return self.objective.collate(self.read(examples, pieces), self.vocabulary)
 
-    def read(self, positions: Int[np.ndarray, " rows"]) -> Blocks:
-        """Return the blocks behind the examples at `positions`, as the objective is given them."""
+    def step(self, plan: Plan, step: int, rows: Int[np.ndarray, " rows"]) -> Batch:
+        """Return some rows of a step of a run, numbered from 0."""
+        place = plan.at(step)
+        return self.at(place.first + rows, place.pieces)
+
+    def read(self, examples: Int[np.ndarray, " rows"], pieces: int = 1) -> Blocks:
+        """Return the blocks, or the pieces of blocks, behind these examples, as the objective is given them."""
+        return self._whole(examples) if pieces == 1 else self._pieces(*np.divmod(examples, pieces), pieces)
+
+    def _whole(self, positions: Int[np.ndarray, " rows"]) -> Blocks:
         keys = fold(_noise(self.seed), positions)
         progress = np.minimum(positions / self.total, 1.0) if self.total else np.ones(len(positions))
         others = below(self.blocks, fold(keys, "others")) if self.objective.strangers else None
         pad = self.vocabulary.pad or 0
         return blocks.gather(self.part, self.block, self.indices(positions), keys, pad, progress, others)
+
+    def _pieces(self, positions: np.ndarray, which: np.ndarray, pieces: int) -> Blocks:
+        """Return piece ``which[i]`` of the block at ``positions[i]``."""
+        pad, block = self.vocabulary.pad or 0, self.block // pieces
+        keys = fold(_noise(self.seed), positions, "piece", which)
+        indices = self.indices(positions)
+        whole = blocks.gather(self.part, self.block, indices, keys, pad)
+        found = cut(whole, pieces, which)
+        found.progress = (
+            np.minimum((positions + which / pieces) / self.total, 1.0) if self.total else np.ones(len(keys))
+        )
+        if self.objective.strangers:
+            others = below(blocks.count(self.part, block), fold(keys, "others"))
+            found.others = blocks.gather(self.part, block, others, keys, pad)
+            found.others.texts = _texts(self.part, others * block)
+            found.texts = _texts(self.part, indices * self.block + bounds(whole.lengths, self.block, pieces, which)[0])
+        return found
+
+
+def _texts(part: Part, places: np.ndarray) -> np.ndarray:
+    """Return the number of the document that each place of the part lies in."""
+    return np.searchsorted(part.documents, places, side="right") - 1
 
 
 @functools.lru_cache(maxsize=16)

@@ -141,17 +141,23 @@ def _corpus(asked: Show, folder: Path) -> _Shown:
 
 def _run(asked: Show, folder: Path) -> _Shown:
     """Return rows of the batch that a run reads at a step."""
-    told, feed, steps = sources.feed(folder, asked.step, asked.corpus)
+    told, feed, plan = sources.feed(folder, asked.step, asked.corpus)
     told.objective.check(feed.vocabulary, feed.block)
-    rows = sources.chosen(asked.row, asked.rows, 4, told.rows, f"a step of {folder} has {told.rows} rows")
-    positions = asked.step * told.rows + np.arange(told.rows)
+    place = plan.at(asked.step)
+    rows = sources.chosen(asked.row, asked.rows, 4, place.rows, f"a step of {folder} has {place.rows} rows")
+    examples = place.first + np.arange(place.rows)
+    positions, which = np.divmod(examples, place.pieces)
     indices = feed.indices(positions)
     titles = [f"row {row} · position {positions[row]:,} · block {indices[row]:,} of {feed.blocks:,}" for row in rows]
+    if place.pieces > 1:
+        titles = [
+            f"{title} · piece {which[row] + 1} of {place.pieces}" for title, row in zip(titles, rows, strict=True)
+        ]
     heading = (
-        f"{folder} · {_name(told.objective)} · step {asked.step:,} of {steps:,} · {_range('position', positions)} · "
-        f"{_range('row', rows)} of {told.rows} shown"
+        f"{folder} · {_name(told.objective)} · step {asked.step:,} of {plan.steps:,} · "
+        f"{_range('position', positions)} · {_range('row', rows)} of {place.rows} shown"
     )
-    return _Shown(heading, pictures=_pictures(feed, positions, rows, titles))
+    return _Shown(heading, pictures=_pictures(feed, examples, rows, titles, place.pieces))
 
 
 def _range(what: str, numbers: np.ndarray) -> str:
@@ -159,9 +165,9 @@ def _range(what: str, numbers: np.ndarray) -> str:
     return f"{what} {first:,}" if first == last else f"{what}s {first:,} to {last:,}"
 
 
-def _pictures(feed: Feed, positions: np.ndarray, rows: np.ndarray, titles: list[str]) -> list[Picture]:
-    """Return the pictures of some rows of the batch at `positions`."""
-    blocks = feed.read(positions)
+def _pictures(feed: Feed, examples: np.ndarray, rows: np.ndarray, titles: list[str], pieces: int = 1) -> list[Picture]:
+    """Return the pictures of some rows of the batch of these examples."""
+    blocks = feed.read(examples, pieces)
     batch = feed.objective.collate(blocks, feed.vocabulary)
     return [
         of_batch(title, batch, int(row), blocks, feed.vocabulary, feed.objective.shape)

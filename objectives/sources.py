@@ -7,8 +7,7 @@ of the seed and the step, and is looked up again.
 from __future__ import annotations
 
 import json
-import math
-from dataclasses import dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields
 from pathlib import Path
 
 import numpy as np
@@ -21,10 +20,11 @@ from corpora.vocabulary import SPECIALS, Vocabulary
 from foundation import request
 from foundation.keys import fold
 from foundation.refusal import BadCheckpoint, BadData, BadUsage
-from objectives import Objective
+from objectives import Objective, stages
 from objectives.feed import Feed
 from objectives.objective import Ids
 from objectives.requests import Show
+from objectives.stages import Plan
 
 Piece = tuple[int, int]
 
@@ -138,18 +138,16 @@ class Record:
     tokens: int | None
     steps: int | None
     seed: int
+    words: int | None = None
+    measured_steps: int | None = None
+    stages: tuple[str, ...] = ()
 
     @property
-    def span(self) -> int:
-        """Corpus tokens per example."""
+    def block_tokens(self) -> int:
+        """Corpus tokens of the largest examples."""
+        if self.stages:
+            return max(stage.block for stage in stages.read(self.stages))
         return self.block if self.length is None else self.objective.span(self.length)
-
-    def all_steps(self, corpus_tokens: int) -> int:
-        """Return the steps of the whole run on a corpus of so many training tokens."""
-        if self.steps is not None:
-            return self.steps
-        tokens = corpus_tokens if self.tokens is None else self.tokens
-        return max(1, math.ceil(tokens / (self.rows * self.span)))
 
 
 def record(folder: Path) -> Record:
@@ -163,15 +161,16 @@ def record(folder: Path) -> Record:
         raise BadCheckpoint(f"{folder} is no run: it has no run.json", "give the --out folder of `pretrain`")
     try:
         told = json.loads(path.read_text(encoding="utf-8"))
-        return request.from_dict(Record, {f.name: told[f.name] for f in fields(Record)}, where=str(path))
+        known = {f.name: told[f.name] for f in fields(Record) if f.name in told or f.default is MISSING}
+        return request.from_dict(Record, known, where=str(path))
     except BadUsage as refusal:
         raise BadCheckpoint(refusal.what, refusal.remedy) from refusal
     except (OSError, ValueError, KeyError, TypeError) as error:
         raise BadCheckpoint(f"{path} cannot be read: {error!r}", "give the --out folder of `pretrain`") from error
 
 
-def feed(folder: Path, step: int, moved: Path | None) -> tuple[Record, Feed, int]:
-    """Return what a run says of itself, its feed, and its number of steps; `moved` is where its corpus is now.
+def feed(folder: Path, step: int, moved: Path | None) -> tuple[Record, Feed, Plan]:
+    """Return what a run says of itself, its feed, and its steps; `moved` is where its corpus is now.
 
     Raises:
         BadCheckpoint: if the folder holds no run.
@@ -189,8 +188,10 @@ def feed(folder: Path, step: int, moved: Path | None) -> tuple[Record, Feed, int
             "give the corpus that it read: --corpus DIR",
         )
     part = corpus.part("train")
-    steps = told.all_steps(len(part))
-    if not 0 <= step < steps:
-        raise BadUsage(f"--step {step}: the run {folder} has {steps} steps", f"give a number from 0 to {steps - 1}")
-    total = steps * told.rows
-    return told, Feed(part, corpus.vocabulary, told.objective, told.span, told.seed, total), steps
+    plan = stages.planned(told, told.block_tokens, len(part), corpus.meta["parts"]["train"]["words"])
+    if not 0 <= step < plan.steps:
+        raise BadUsage(
+            f"--step {step}: the run {folder} has {plan.steps} steps", f"give a number from 0 to {plan.steps - 1}"
+        )
+    block = told.block_tokens
+    return told, Feed(part, corpus.vocabulary, told.objective, block, told.seed, plan.positions), plan

@@ -16,6 +16,12 @@ VERBS = {
         "Pretrain one model with one objective on one corpus; the same command continues an interrupted run.",
         "pretrain --objective span-corruption --family t5 --corpus CORPUS --tokens 2000000 --out RUN",
     ),
+    "plot": Verb(
+        "pretrain.plot:Plot",
+        "pretrain.plot:plot",
+        "Draw the loss curves of runs by seconds and by tokens.",
+        "pretrain plot RUN OTHER_RUN --out losses.png",
+    ),
 }
 
 

@@ -30,19 +30,20 @@ def prepared(model: Any, shape: Shape, inputs: dict[str, torch.Tensor]) -> dict[
     seen = visible(inputs, partial(torch.arange, device=inputs["input_ids"].device), shape=shape)
     if not seen:
         return inputs
-    masks: dict[str, Any] = {"attention_mask": _by_layer(model, seen["self"])}
+    masks: dict[str, Any] = {"attention_mask": _by_layer(model, seen["self"], shape)}
     if shape == "encoder-decoder":
         masks["decoder_attention_mask"] = _form(model, seen["decoder"])
         masks["cross_attention_mask"] = _form(model, seen["cross"])
     return {name: value for name, value in inputs.items() if name not in NAMES} | masks
 
 
-def _by_layer(model: Any, seen: torch.Tensor) -> Any:
+def _by_layer(model: Any, seen: torch.Tensor, shape: Shape) -> Any:
     """Return the mask, or where some layers look through a window, the mask of each kind of layer."""
     if "sliding_attention" not in (getattr(model.config, "layer_types", None) or ()):
         return _form(model, seen)
     places = torch.arange(seen.shape[-1], device=seen.device)
-    near = (places[:, None] - places[None, :]).abs() <= model.config.sliding_window
+    reach = model.config.sliding_window - (shape == "decoder")  # a decoder's window counts the position itself
+    near = (places[:, None] - places[None, :]).abs() <= reach
     return {"full_attention": _form(model, seen), "sliding_attention": _form(model, seen & near)}
 
 

@@ -4,15 +4,18 @@
                          manifest.json (sha256 of every file)
                          training/    optimizer.pt  state.json
     RUN/latest           a relative link to the newest
+    RUN/chck_1M          a milestone: a relative link to the first step behind so many words read
 
 ``AutoModel.from_pretrained`` opens a step folder with no code of ours; ``config.objective`` names the objective and
-its numbers, and the tokenizer frames texts as pretraining did.
+its numbers, and the tokenizer frames texts as pretraining did. The newest steps are kept, and those that milestones
+link to.
 """
 
 from __future__ import annotations
 
 import json
 import shutil
+from collections.abc import Callable, Iterable
 from pathlib import Path
 from typing import Any
 
@@ -20,6 +23,7 @@ from foundation import durable
 from foundation.refusal import BadCheckpoint
 
 WEIGHTS = ("model.safetensors", "model.safetensors.index.json")
+MILESTONE = "chck_"
 
 
 def step_folders(run: Path) -> list[Path]:
@@ -65,23 +69,52 @@ def resolve(path: Path) -> Path:
 
 
 def save(
-    run: Path, step: int, model: Any, tokenizer: Any, card: str, optimizer: Any, state: dict[str, Any], keep: int
+    run: Path,
+    step: int,
+    model: Any,
+    tokenizer: Any,
+    card: Callable[[str], str],
+    training: dict[str, Any],
+    state: dict[str, Any],
+    keep: int,
+    milestones: Iterable[str] = (),
 ) -> Path:
-    """Write the checkpoint of a step as a whole, point ``latest`` to it, then remove all but the newest `keep`."""
+    """Write the checkpoint of a step as a whole, and point ``latest`` and its `milestones` to it.
+
+    `card` is given the sha256 of the weights; `training` holds by name what only the run itself reads again, such as
+    the optimizer's state. Then all but the newest `keep` steps are removed, and never a milestone's.
+    """
     import torch
 
-    folder = run / f"step-{step:08d}"
+    folder = run / step_name(step)
     with durable.new_folder(folder) as temporary:
         model.save_pretrained(temporary)
         tokenizer.save_pretrained(temporary)
-        (temporary / "README.md").write_text(card, encoding="utf-8")
+        first = next(temporary / name for name in WEIGHTS if (temporary / name).is_file())
+        (temporary / "README.md").write_text(card(durable.sha256(first)), encoding="utf-8")
         (temporary / "training").mkdir()
-        torch.save(optimizer.state_dict(), temporary / "training" / "optimizer.pt")
+        for name, value in training.items():
+            torch.save(value, temporary / "training" / f"{name}.pt")
         (temporary / "training" / "state.json").write_text(json.dumps(state, indent=2) + "\n", encoding="utf-8")
     durable.point(run / "latest", folder.name)
+    mark(run, step, milestones)
+    marked = {link.readlink().name for link in run.glob(f"{MILESTONE}*") if link.is_symlink()}
     for old in step_folders(run)[keep:]:
-        shutil.rmtree(old, ignore_errors=True)
+        if old.name not in marked:
+            shutil.rmtree(old, ignore_errors=True)
     return folder
+
+
+def mark(run: Path, step: int, milestones: Iterable[str]) -> None:
+    """Point milestones to the checkpoint of a step, if it is there."""
+    for name in milestones:
+        if (run / step_name(step)).is_dir():
+            durable.point(run / name, step_name(step))
+
+
+def step_name(step: int) -> str:
+    """Return the name of a step's folder; names sort as steps do."""
+    return f"step-{step:08d}"
 
 
 def restore(folder: Path, model: Any, optimizer: Any, device: Any) -> dict[str, Any]:
@@ -89,6 +122,8 @@ def restore(folder: Path, model: Any, optimizer: Any, device: Any) -> dict[str, 
     import torch
     from safetensors.torch import load_model
 
-    load_model(model, str(folder / WEIGHTS[0]), device=str(device))
-    optimizer.load_state_dict(torch.load(folder / "training" / "optimizer.pt", map_location=device, weights_only=True))
+    # one of several processes on a CPU is on cpu:0, which neither safetensors nor torch.load knows
+    where = "cpu" if torch.device(device).type == "cpu" else str(device)
+    load_model(model, str(folder / WEIGHTS[0]), device=where)
+    optimizer.load_state_dict(torch.load(folder / "training" / "optimizer.pt", map_location=where, weights_only=True))
     return json.loads((folder / "training" / "state.json").read_text(encoding="utf-8"))

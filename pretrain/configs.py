@@ -94,25 +94,53 @@ def gpt2(size: Size, positions: int, ids: dict[str, int], dropout: float) -> Pre
     )
 
 
-def t5(size: Size, positions: int, ids: dict[str, int], dropout: float) -> PretrainedConfig:
-    """Return the configuration of T5 (Raffel et al. 2020, §2.1); its relative positions have no limit."""
-    from transformers import T5Config
+def llama(size: Size, positions: int, ids: dict[str, int], dropout: float) -> PretrainedConfig:
+    """Return the configuration of Llama (Touvron et al. 2023, §2.2), its embeddings tied as in its small models."""
+    from transformers import LlamaConfig
 
-    del positions  # relative positions have no limit
-    config = T5Config(
+    return LlamaConfig(
         vocab_size=ids["vocab_size"],
-        d_model=size.width,
-        d_kv=size.width // size.heads,
-        num_heads=size.heads,
-        d_ff=3 * size.width,
-        num_layers=size.layers // 2,
-        num_decoder_layers=size.layers // 2,
-        dropout_rate=dropout,
-        feed_forward_proj="relu",
-        pad_token_id=ids["pad"],
+        hidden_size=size.width,
+        num_hidden_layers=size.layers,
+        num_attention_heads=size.heads,
+        num_key_value_heads=size.heads,
+        intermediate_size=round(size.width / 3) * 8,  # three matrices instead of two: 3 · 8/3 d² = 8 d²
+        max_position_embeddings=positions,
+        attention_dropout=dropout,
+        bos_token_id=ids["bos"],
         eos_token_id=ids["eos"],
+        pad_token_id=ids["pad"],
+        tie_word_embeddings=True,
     )
-    config.decoder_start_token_id = ids["start"]
+
+
+def t5(gated: bool) -> Callable[[Size, int, dict[str, int], float], PretrainedConfig]:
+    """Return a function that makes the configuration of T5 (Raffel et al. 2020, §2.1), or `gated`, of its version 1.1.
+
+    The version 1.1 has a gated feed-forward (Shazeer 2020, §2) of as many weights. Its papers' outputs are not shared
+    with the word embeddings; transformers ties those of every T5, so they are here.
+    """
+
+    def config(size: Size, positions: int, ids: dict[str, int], dropout: float) -> PretrainedConfig:
+        from transformers import T5Config
+
+        del positions  # relative positions have no limit
+        made = T5Config(
+            vocab_size=ids["vocab_size"],
+            d_model=size.width,
+            d_kv=size.width // size.heads,
+            num_heads=size.heads,
+            d_ff=(2 if gated else 3) * size.width,  # 3 matrices of 2 d² or 2 of 3 d²
+            num_layers=size.layers // 2,
+            num_decoder_layers=size.layers // 2,
+            dropout_rate=dropout,
+            feed_forward_proj="gated-gelu_pytorch_tanh" if gated else "relu",  # the function of gated-gelu, fused
+            pad_token_id=ids["pad"],
+            eos_token_id=ids["eos"],
+        )
+        made.decoder_start_token_id = ids["start"]
+        return made
+
     return config
 
 

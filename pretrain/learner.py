@@ -7,15 +7,17 @@ targets and divided once, by the caller, by the global count. Logits are compute
 
 from __future__ import annotations
 
+import contextlib
 from typing import Any
 
 import torch
 from torch.nn import functional
 
-from objectives import IGNORED
 from pretrain.attention import prepared
 from pretrain.families import Family
+from pretrain.judging import marked, plain, summed
 from pretrain.questions import Question
+from pretrain.quick import Quick, gains, quickened
 
 
 class Learner(torch.nn.Module):
@@ -24,32 +26,54 @@ class Learner(torch.nn.Module):
     def __init__(self, model: Any, family: Family) -> None:
         super().__init__()
         self.model, self.family = model, family
+        quickened(model)
+        self.judge = summed  # pretrain.device gives a GPU another
+        self.quick = gains(model)
+
+    def wanted(self, inputs: dict[str, torch.Tensor], questions: dict[str, Question]) -> dict[str, torch.Tensor]:
+        """Return by role what the last linear layer reads where it is asked: ``[asked, width]``."""
+        given = prepared(self.model, self.family.shape, inputs)
+        states = self.family.asked and self.family.asked(self.model, given, questions)
+        if states is None:
+            found = self.family.hidden(self.model, given)
+            states = {role: _at(found[role], asked.places) for role, asked in questions.items()}
+        return {role: self.family.heads[role].transform(self.model, states[role]) for role in questions}
 
     def logits(self, inputs: dict[str, torch.Tensor], questions: dict[str, Question]) -> dict[str, torch.Tensor]:
         """Return by role the logits where it is asked: ``[asked, classes]``."""
-        states = self.family.hidden(self.model, prepared(self.model, self.family.shape, inputs))
-        found = {}
-        for role, (places, _) in questions.items():
-            wanted = states[role].reshape(-1, states[role].shape[-1])[places]
-            found[role] = self.family.heads[role](self.model, wanted)
-        return found
+        return {
+            role: _said(states, self.family.heads[role].output(self.model))
+            for role, states in self.wanted(inputs, questions).items()
+        }
 
     def forward(self, inputs: dict[str, torch.Tensor], questions: dict[str, Question]) -> dict[str, torch.Tensor]:
         """Return by role the cross-entropy in nats, summed over its targets."""
-        found = self.logits(inputs, questions)
-        return {role: _summed(found[role], answers) for role, (_, answers) in questions.items()}
+        here = inputs["input_ids"].device.type
+        with Quick() if self.quick and here == "cpu" else contextlib.nullcontext():
+            wanted = self.wanted(inputs, questions)
+        return {
+            role: self._judged(states, self.family.heads[role].output(self.model), questions[role].answers)
+            for role, states in wanted.items()
+        }
+
+    def _judged(self, states: torch.Tensor, output: Any, answers: torch.Tensor) -> torch.Tensor:
+        return plain(states, answers) if output is None else self.judge(states, *output, answers)
 
     def marks(
         self, inputs: dict[str, torch.Tensor], questions: dict[str, Question]
     ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
-        """Return by role the summed cross-entropy in nats, and how many targets are answered right."""
-        found = self.logits(inputs, questions)
+        """Return by role the summed cross-entropy in nats, and how many targets are answered right; no gradient."""
         return {
-            role: (_summed(found[role], answers), (found[role].argmax(-1) == answers).sum())
-            for role, (_, answers) in questions.items()
+            role: marked(states, *(self.family.heads[role].output(self.model) or (None, None)), questions[role].answers)
+            for role, states in self.wanted(inputs, questions).items()
         }
 
 
-def _summed(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
-    precise = logits if logits.dtype == torch.float64 else logits.float()
-    return functional.cross_entropy(precise, answers, reduction="sum", ignore_index=IGNORED)
+def _said(states: torch.Tensor, output: Any) -> torch.Tensor:
+    """Return the logits; a head without a linear layer of its own is given them."""
+    return states if output is None else functional.linear(states, *output)
+
+
+def _at(states: torch.Tensor, places: torch.Tensor | None) -> torch.Tensor:
+    rows = states.reshape(-1, states.shape[-1])
+    return rows if places is None else rows.index_select(0, places)

@@ -31,12 +31,20 @@ class Asks(Protocol):
 
 
 class Question(NamedTuple):
-    """Where a role is asked and the answers there."""
+    """Where a role is asked and the answers there; an answer that is IGNORED is padding."""
 
-    places: torch.Tensor
-    """Positions in the role's flattened targets ``[asked]``, ascending; padding repeats place 0."""
+    places: torch.Tensor | None
+    """Positions in the role's flattened targets ``[asked]``; None: every position, in order."""
     answers: torch.Tensor
-    """Ids or classes ``[asked]``; IGNORED at padding."""
+    """Ids or classes ``[asked]``."""
+    table: torch.Tensor | None = None
+    """The same positions row by row ``[rows, most in a row]``, short rows filled with their first position."""
+    cells: torch.Tensor | None = None
+    """Where each question stands in the flattened table ``[asked]``."""
+
+    def to(self, device: torch.device) -> Question:
+        """Return the question on a device."""
+        return Question(*(None if tensor is None else tensor.to(device) for tensor in self))  # type: ignore[arg-type]
 
 
 @dataclass(frozen=True)
@@ -50,14 +58,32 @@ class Ready:
 
 
 def question(targets: np.ndarray, fixed: int | None = None) -> tuple[Question, int]:
-    """Return where `targets` asks and the answers, padded to `fixed` entries if given, and how many they are."""
+    """Return what `targets` ask, and how much that is; padded to `fixed` questions, if given."""
     flat = targets.reshape(-1)
     places = np.flatnonzero(flat != IGNORED)
-    answers, count = flat[places], len(places)
-    if fixed is not None and fixed > count:
-        places = np.concatenate([places, np.zeros(fixed - count, dtype=places.dtype)])
-        answers = np.concatenate([answers, np.full(fixed - count, IGNORED, dtype=answers.dtype)])
-    return Question(torch.from_numpy(places), torch.from_numpy(answers)), count
+    count = len(places)
+    if count == len(flat):
+        return Question(None, torch.from_numpy(flat)), count
+    answers, missing = flat[places], max(0, (fixed or 0) - count)
+    if missing:
+        again = places[:1] if count else np.zeros(1, dtype=np.int64)
+        places = np.concatenate([places, np.repeat(again, missing)])
+        answers = np.concatenate([answers, np.full(missing, IGNORED, dtype=answers.dtype)])
+    table, cells = _table(places, count, targets.shape) if targets.ndim == 2 else (None, None)
+    return Question(torch.from_numpy(places), torch.from_numpy(answers), table, cells), count
+
+
+def _table(places: np.ndarray, count: int, shape: tuple[int, ...]) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return positions row by row, and where each of the first `count` stands there; padding stands with the first."""
+    rows, positions = shape
+    row = places[:count] // positions
+    counts = np.bincount(row, minlength=rows)
+    most = max(1, int(counts.max()))
+    cells = row * most + np.arange(count) - np.repeat(np.cumsum(counts) - counts, counts)
+    table = np.repeat(np.arange(rows) * positions, most)
+    table[cells] = places[:count]
+    cells = np.concatenate([cells, np.full(len(places) - count, cells[0] if count else 0)])
+    return torch.from_numpy(table.reshape(rows, most)), torch.from_numpy(cells)
 
 
 def ready(batch: Asks, device: torch.device, fixed: Mapping[str, int] | None = None) -> Ready:
@@ -65,7 +91,7 @@ def ready(batch: Asks, device: torch.device, fixed: Mapping[str, int] | None = N
     found = {role: question(targets, (fixed or {}).get(role)) for role, targets in batch.targets.items()}
     return Ready(
         to_device(batch.inputs, device),
-        {role: Question(*(tensor.to(device) for tensor in asked)) for role, (asked, _) in found.items()},
+        {role: asked.to(device) for role, (asked, _) in found.items()},
         {role: count for role, (_, count) in found.items()},
     )
 

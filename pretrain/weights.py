@@ -24,10 +24,12 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from pretrain import weights_t5
+
 WORD = 0.08
 SHARPNESS = 10.0
 """Logit by which a head prefers its offset at the start."""
-BOTH_SIDES = (-1, 1, -2, 2)
+BOTH_SIDES = weights_t5.BOTH_SIDES
 BEFORE = (-1, -2, -3, 0)
 
 
@@ -41,8 +43,10 @@ def near(model: Any) -> None:
         _gpt2(model)
     elif kind in ("bart", "mbart"):
         _bart(model)
+    elif kind == "llama":
+        _llama(model)
     elif kind == "t5":
-        _t5(model)
+        weights_t5.near(model)
 
 
 @torch.no_grad()
@@ -57,6 +61,8 @@ def begin_at(model: Any, frequencies: Tensor) -> None:
         model.decoder.bias.copy_(log)
     elif kind in ("bart", "mbart"):
         model.final_logits_bias.copy_(log[None])
+    elif kind == "llama":
+        _begin_llama(model, log)
     elif kind == "gpt2":  # no bias: one constant dimension of the last norm reads the first embedding column
         centred, constant = log - log.mean(), 11.0
         model.transformer.wte.weight[:, 0] = centred / constant
@@ -139,6 +145,50 @@ def _gpt2(model: Any) -> None:
         _heard(value, layer.attn.c_proj.weight.t(), width, at, gain=WORD)
 
 
+def _llama(model: Any) -> None:
+    """As GPT-2. Rotations know distances only: a query and a key that are the same everywhere, one turned by an
+    offset, prefer that distance. What is the same everywhere is one dimension of all word embeddings."""
+    config, trunk = model.config, model.model
+    width, head = config.hidden_size, config.head_dim
+    same = width - 1
+    words = trunk.embed_tokens.weight
+    words.normal_(0, WORD)
+    words[:, same] = WORD * math.sqrt(width)
+    fast = min(head // 2, 6)  # slow rotations tell near from far, not one neighbour from the next
+    frequencies = trunk.rotary_emb.inv_freq[:fast].float().cpu()
+    told = (1 - torch.cos(frequencies)).sum().item()
+    scale = math.sqrt(SHARPNESS / 2 * math.sqrt(head) / told) / math.sqrt(width / 2)
+    for number, layer in enumerate(trunk.layers):
+        attention = layer.self_attn
+        if number == 0:
+            query, key = attention.q_proj.weight, attention.k_proj.weight
+            query.zero_()
+            key.zero_()
+            for place in range(config.num_attention_heads):
+                offset, at = BEFORE[place % len(BEFORE)], place * head
+                key[at : at + fast, same] = scale
+                query[at : at + fast, same] = scale * torch.cos(frequencies * offset)
+                query[at + head // 2 : at + head // 2 + fast, same] = scale * torch.sin(frequencies * offset)
+        _heard(attention.v_proj.weight, attention.o_proj.weight, width, same, gain=WORD)
+        layer.mlp.down_proj.weight[same] = 0
+
+
+def _begin_llama(model: Any, log: Tensor) -> None:
+    """Nothing adds a constant to the output: the last attention carries one to a dimension that is the first column
+    of the embeddings, where it is read against the frequencies."""
+    attention, same = model.model.layers[-1].self_attn, model.config.hidden_size - 1
+    attention.v_proj.weight[0] = 0
+    attention.v_proj.weight[0, same] = 1.0
+    attention.o_proj.weight[:, 0] = 0
+    attention.o_proj.weight[0] = 0
+    attention.o_proj.weight[0, 0] = 0.5
+    words, norm = model.model.embed_tokens.weight, model.model.norm.weight
+    norm[0] = 8.0  # so that small numbers do in the column
+    words[:, 0] = 0
+    level = model.model(torch.arange(8)[None]).last_hidden_state[..., 0].mean()
+    words[:, 0] = (log - log.mean()) / level
+
+
 def _bart(model: Any) -> None:
     """As above, with dimensions for *signatures*: a fixed random projection of a neighbour's word."""
     config, trunk = model.config, model.model
@@ -194,91 +244,3 @@ def _copy(attention: Any, head: int, first: Tensor, signed: int, words: int) -> 
             attention.v_proj.weight[place, place] = torch.eye(count)
             attention.out_proj.weight[:, place] = 0
             attention.out_proj.weight[place, place] = torch.eye(count)
-
-
-def _t5(model: Any) -> None:
-    """Make the decoder find, behind each sentinel, what stood around it in the given text.
-
-    The width is cut into words, a code for sentinels, and two slots: what is left, what is right. Encoder heads
-    write the neighbours of each position into the slots. Cross-attention heads look where the sentinel's code is
-    the same, for the first hidden word by its own input, for later ones by the code that self-attention carries
-    on, and read the slots. One map from "the word before" to "the word to say" is shared by the encoder's left slot
-    and the decoder's last word, so that what either learns serves both.
-    """
-    width, head, heads = model.config.d_model, model.config.d_kv, model.config.num_heads
-    code, slot = min(width // 8, head // 2), min(3 * width // 16, head)
-    words = width - code - 2 * slot
-    left, right = words + code, words + code + slot
-    table, scale = model.shared.weight, 0.5
-    table.normal_(0, scale)
-    table[:, words:] = 0
-    sentinels = torch.tensor(getattr(model.config, "sentinels", []), dtype=torch.long)
-    table[sentinels, :words] = 0.3 * scale * torch.randn(len(sentinels), words)
-    table[sentinels, words:left] = 2 * scale * torch.randn(len(sentinels), code)
-    model.decoder.final_layer_norm.weight.fill_(0.6 / scale)
-    shared = torch.randn(slot, words) / math.sqrt(words)
-    say, say_right = (scale * torch.randn(words, slot) / math.sqrt(slot) for _ in range(2))
-    for side in (model.encoder, model.decoder):
-        for block in side.block:
-            block.layer[-1].DenseReluDense.wo.weight.mul_(0.1 * scale)
-    encoder = _quiet(model.encoder.block[0].layer[0].SelfAttention, BOTH_SIDES)
-    for number in range(heads):
-        value, output = _head(encoder, number, head)
-        value[:slot, :words] = shared if number == 0 else torch.randn(slot, words) / math.sqrt(words)
-        to = left if number % 2 == 0 else right
-        mixed = torch.randn(slot, slot) / math.sqrt(slot) * 0.4
-        output[to : to + slot, :slot] = scale * (torch.eye(slot) if number < 2 else mixed)
-    decoder = _quiet(model.decoder.block[0].layer[0].SelfAttention, (0, -1, -2, -3))
-    for number in range(heads):
-        value, output = _head(decoder, number, head)
-        if number == 0:
-            value[:slot, :words], output[:words, :slot] = shared, say
-            continue
-        value[:code, words:left] = torch.eye(code)
-        output[left : left + code, :code] = scale * torch.eye(code)
-        rest = head - code
-        value[code:, :words] = torch.randn(rest, words) / math.sqrt(words)
-        output[:words, code:] = 0.5 * scale * torch.randn(words, rest) / math.sqrt(rest)
-    _find(_quiet(model.decoder.block[0].layer[1].EncDecAttention, ()), head, code, slot, words, say, say_right)
-
-
-def _find(cross: Any, head: int, code: int, slot: int, words: int, say: Tensor, say_right: Tensor) -> None:
-    """Make the first three cross-attention heads look for the sentinel and read what stood around it."""
-    left, right = words + code, words + code + slot
-    match = math.sqrt(6.0 / code) * torch.eye(code)
-    for number in range(min(3, cross.n_heads)):
-        query, key = (w.weight[number * head : (number + 1) * head] for w in (cross.q, cross.k))
-        value, output = _head(cross, number, head)
-        query.zero_()
-        key.zero_()
-        query[:code, words:left], key[:code, words:left] = match, match
-        if number == 1:
-            query[:code, left : left + code] = match
-        if number < 2:
-            at, map_to = (left, say) if number == 0 else (right, say_right)
-            value[:slot, at : at + slot], output[:words, :slot] = torch.eye(slot), map_to
-        else:
-            value.normal_(0, value.shape[1] ** -0.5)
-            output[:words].normal_(0, 0.2 * head**-0.5)
-
-
-def _quiet(attention: Any, offsets: tuple[int, ...]) -> Any:
-    """Begin a T5 attention with small weights, its heads at the given offsets by their relative bias."""
-    for matrix in (attention.q, attention.k, attention.v, attention.o):
-        matrix.weight.normal_(0, 0.02)
-    if offsets:
-        table = attention.relative_attention_bias.weight
-        table.zero_()
-        for head in range(table.shape[1]):
-            offset = offsets[head % len(offsets)]
-            table[(table.shape[0] // 2 if offset > 0 else 0) + abs(offset), head] = 6.0
-    return attention
-
-
-def _head(attention: Any, number: int, head: int) -> tuple[Tensor, Tensor]:
-    """Return one head's value ``[head, width]`` and output ``[width, head]``, set to zero."""
-    value = attention.v.weight[number * head : (number + 1) * head]
-    output = attention.o.weight[:, number * head : (number + 1) * head]
-    value.zero_()
-    output.zero_()
-    return value, output

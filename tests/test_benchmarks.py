@@ -57,3 +57,12 @@ def test_the_slope_is_told_of_every_objective(corpus: Path) -> None:
     assert [row["objective"] for row in found] == [case.name for case in CASES]
     for row in found:
         assert (row["under 1.1"] == "yes") == (float(row["slope"]) < 1.1)
+
+
+def test_a_step_of_ours_and_of_the_trainer_are_timed_on_the_same_weights_text_and_loss(corpus: Path) -> None:
+    command = [sys.executable, "-m", "benchmarks.step", str(corpus), "--toy", "--rounds", "1", "--dropout", "0"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
+    (((row,),)) = tables(done.stdout)
+    assert float(row["ratio"]) == pytest.approx(float(row["Trainer ms"]) / float(row["ours ms"]), rel=0.1)
+    assert 0 < float(row["without what it spares"]) <= float(row["MFU ours"]) < 1
+    assert all(float(row[column].replace(",", "")) > 0 for column in ("MB Trainer", "MB ours", "first step s"))

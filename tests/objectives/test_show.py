@@ -185,10 +185,10 @@ def test_a_run_has_as_many_steps_as_its_command_says(given, corpus, trained, tmp
     from pretrain.run import Run
 
     values = {"steps": None, "tokens": None, "length": None} | given
-    told, feed, steps = sources.feed(changed(trained, tmp_path / "run", **values), 0, None)
+    told, feed, plan = sources.feed(changed(trained, tmp_path / "run", **values), 0, None)
     asked = Run(objective=told.objective, out=tmp_path, rows=3, block=24, **given)
-    assert steps == asked.steps_for(len(corpus.part("train")))
-    assert (feed.block, feed.total) == (asked.block_tokens, steps * 3)
+    assert plan.steps == asked.steps_for(len(corpus.part("train")))
+    assert (feed.block, feed.total) == (asked.block_tokens, plan.steps * 3)
 
 
 def test_a_page_is_closed_self_contained_and_has_every_token_that_the_terminal_shows(capsys, corpus, tmp_path):

@@ -1,0 +1,97 @@
+"""Judging: the last linear layer and the cross-entropy in one, some rows at a time.
+
+The logits of a batch are its largest array by far (4,096 positions × 30,522 words are half a gigabyte) and are read
+once. Here a few hundred rows of them exist at a time: their loss, and at once its gradient with respect to states and
+weight, which the backward pass only scales. Same values as linear + cross_entropy, computed in another order
+(Wijmans et al. 2024, "Cut Your Losses", §4 has the idea for GPUs).
+"""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from torch.nn import functional
+
+from objectives import IGNORED
+
+CHUNK = 256
+"""Rows of logits at a time; 128 to 512 are alike, fewer starve the matrix product."""
+
+
+def summed(
+    states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, answers: torch.Tensor
+) -> torch.Tensor:
+    """Return the cross-entropy in nats, summed over the answers ``[asked]`` that are not IGNORED.
+
+    `states` are ``[asked, width]``, `weight` ``[classes, width]``, `bias` ``[classes]``.
+    """
+    if states.device.type == "cpu" and not torch.is_autocast_enabled("cpu"):
+        return _Summed.apply(states, weight, bias, answers)  # type: ignore[no-any-return]
+    return plain(functional.linear(states, weight, bias), answers)
+
+
+def plain(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
+    """Return the same from logits ``[asked, classes]``."""
+    precise = logits if logits.dtype == torch.float64 else logits.float()
+    return functional.cross_entropy(precise, answers, reduction="sum", ignore_index=IGNORED)
+
+
+@torch.no_grad()
+def marked(
+    states: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, answers: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the summed cross-entropy, and how many answers are the likeliest; without a weight, states are logits."""
+    loss = states.new_zeros((), dtype=torch.float64)
+    right = answers.new_zeros(())
+    for rows, asked in zip(states.split(CHUNK), answers.split(CHUNK), strict=True):
+        logits = rows if weight is None else functional.linear(rows, weight, bias)
+        loss += plain(logits, asked)
+        right += (logits.argmax(-1) == asked).sum()
+    return loss, right
+
+
+class _Summed(torch.autograd.Function):
+    """The loss with its gradient computed on the way."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, states: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, answers: torch.Tensor
+    ) -> torch.Tensor:
+        wanted = [tensor is not None and tensor.requires_grad for tensor in (states, weight, bias)]
+        to_states = torch.empty_like(states) if wanted[0] else None
+        to_weight = torch.zeros_like(weight) if wanted[1] else None
+        to_bias = torch.zeros_like(bias) if wanted[2] and bias is not None else None
+        total = states.new_zeros((), dtype=torch.float64)
+        buffer = states.new_empty(min(CHUNK, len(states)), len(weight))
+        for first in range(0, len(states), CHUNK):
+            here = slice(first, first + CHUNK)
+            rows, asked = states[here], answers[here]
+            logits = buffer[: len(rows)]
+            if bias is None:
+                torch.mm(rows, weight.t(), out=logits)
+            else:
+                torch.addmm(bias, rows, weight.t(), out=logits)
+            kept = asked != IGNORED
+            places = asked.where(kept, 0)[:, None]
+            log = torch.log_softmax(logits, 1, out=logits)  # its exponential, less one at the answer, is the slope
+            total -= log.gather(1, places)[:, 0].mul(kept).sum(dtype=torch.float64)
+            if any(wanted):
+                slope = log.exp_()
+                slope.scatter_add_(1, places, slope.new_full(places.shape, -1.0))
+                if not bool(kept.all()):
+                    slope.mul_(kept[:, None])
+                if to_states is not None:
+                    torch.mm(slope, weight, out=to_states[here])
+                if to_weight is not None:
+                    to_weight.addmm_(slope.t(), rows)
+                if to_bias is not None:
+                    to_bias += slope.sum(0)
+        ctx.save_for_backward(*[t for t in (to_states, to_weight, to_bias) if t is not None])
+        ctx.wanted = wanted
+        return total.to(states.dtype)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
+        saved = iter(ctx.saved_tensors)
+        return (*[next(saved) * slopes[0] if wanted else None for wanted in ctx.wanted], None)

@@ -1,0 +1,231 @@
+"""The same functions, computed quicker on a CPU: dropout, attention that torch has no fast kernel for, norms, gelu.
+
+torch's CPU build draws one Bernoulli number per element for dropout, and leaves its fused attention for a path of
+whole arrays as soon as there is dropout or a bias that learns (T5's relative positions). Here
+
+- dropout draws a byte per element, so its rate is a multiple of 1/256: a rate of 0.1 is 26/256 = 0.1016, and what is
+  kept is scaled by that very rate;
+- attention with dropout or a learned bias takes a few rows at a time, whose scores stay in the cache;
+- T5's and Llama's norm is one operation instead of five, GPT-2's gelu one instead of eight (torch's own).
+
+``quickened(model)`` exchanges modules for ones with the same weights and names; ``Quick()`` is entered around a
+forward and takes the two functions that architectures call by name. Both do nothing on other devices.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+import torch
+from torch import Tensor, nn
+from torch.nn import functional
+from torch.overrides import TorchFunctionMode
+
+_PIECE = 1 << 18
+"""Elements at a time: one mebibyte of float32, which stays in the cache."""
+
+
+class Quick(TorchFunctionMode):
+    """Within it, dropout and attention are those of this module, where they are on a CPU and have no fast kernel."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        """Call a function of torch, or ours in its place."""
+        kwargs = kwargs or {}
+        if func is functional.dropout:
+            return _dropout(*args, **{"values" if name == "input" else name: given for name, given in kwargs.items()})
+        if func is functional.scaled_dot_product_attention:
+            return _attention(*args, **kwargs)
+        return func(*args, **kwargs)
+
+
+def rate(probability: float) -> float:
+    """Return the rate that a dropout of `probability` has here: the nearest multiple of 1/256."""
+    return round(probability * 256) / 256
+
+
+def _dropout(values: Tensor, p: float = 0.5, training: bool = True, inplace: bool = False) -> Tensor:
+    if not training or not 0 < rate(p) < 1 or values.device.type != "cpu" or not values.is_floating_point():
+        return functional.dropout(values, p, training, inplace)
+    return _Dropout.apply(values, p)  # type: ignore[no-any-return]
+
+
+def _bytes(count: int) -> Tensor:
+    """Return random bytes from torch's generator, eight by draw."""
+    return torch.empty(-(-count // 8), dtype=torch.int64).random_(-(2**63), None).view(torch.uint8)[:count]
+
+
+def _pieces(count: int) -> Iterator[slice]:
+    for first in range(0, count, _PIECE):
+        yield slice(first, min(first + _PIECE, count))
+
+
+def _dropped(values: Tensor, chances: Tensor, p: float) -> Tensor:
+    """Return flat values, scaled where the byte says that they are kept, 0 elsewhere."""
+    out, limit, scale = torch.empty_like(values), round(p * 256), 1 / (1 - rate(p))
+    for here in _pieces(len(values)):
+        torch.ge(chances[here], limit, out=out[here])
+        out[here].mul_(values[here]).mul_(scale)
+    return out
+
+
+class _Dropout(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, values: Tensor, p: float) -> Tensor:
+        chances = _bytes(values.numel())
+        ctx.save_for_backward(chances)
+        ctx.p = p
+        return _dropped(values.reshape(-1), chances, p).view(values.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, None]:
+        (slope,), (chances,) = slopes, ctx.saved_tensors
+        return _dropped(slope.reshape(-1), chances, ctx.p).view(slope.shape), None
+
+
+def _attention(
+    query: Tensor,
+    key: Tensor,
+    value: Tensor,
+    attn_mask: Tensor | None = None,
+    dropout_p: float = 0.0,
+    is_causal: bool = False,
+    scale: float | None = None,
+    enable_gqa: bool = False,
+) -> Tensor:
+    """Return what torch's function of these arguments returns; ours only where torch has no fast kernel."""
+    learned = attn_mask is not None and attn_mask.requires_grad
+    plain = not rate(dropout_p) and not learned
+    if plain or query.device.type != "cpu" or enable_gqa or query.ndim != 4 or torch.is_autocast_enabled("cpu"):
+        return functional.scaled_dot_product_attention(
+            query, key, value, attn_mask, dropout_p, is_causal, scale=scale, enable_gqa=enable_gqa
+        )
+    mask = attn_mask
+    if is_causal:
+        mask = torch.ones(query.shape[-2], key.shape[-2], dtype=torch.bool).tril()[None, None]
+    if mask is not None and mask.dtype == torch.bool:
+        mask = torch.zeros(mask.shape, dtype=query.dtype).masked_fill_(~mask, torch.finfo(query.dtype).min)
+    if mask is not None and mask.ndim != 4:
+        mask = mask.reshape((1,) * (4 - mask.ndim) + mask.shape)
+    return _Attention.apply(query, key, value, mask, dropout_p, scale or query.shape[-1] ** -0.5)  # type: ignore[no-any-return]
+
+
+def _rows(mask: Tensor | None, here: slice) -> Tensor | None:
+    return mask if mask is None or mask.shape[0] == 1 else mask[here]
+
+
+class _Attention(torch.autograd.Function):
+    """softmax(q·kᵀ·scale + mask), dropout, ·v for ``[rows, heads, positions, width]``, some rows at a time."""
+
+    @staticmethod
+    def forward(
+        ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float, scale: float
+    ) -> Tensor:
+        rows, heads, asked, _ = query.shape
+        each = heads * asked * key.shape[2]
+        shares = query.new_empty(rows, heads, asked, key.shape[2])
+        chances = _bytes(shares.numel()).view(shares.shape) if rate(p) else None
+        out = query.new_empty(rows, asked, heads, value.shape[3]).transpose(1, 2)
+        some = max(1, _PIECE // each)
+        for first in range(0, rows, some):
+            here = slice(first, min(first + some, rows))
+            scores = torch.matmul(query[here] * scale, key[here].transpose(2, 3))
+            added = _rows(mask, here)
+            if added is not None:
+                scores += added
+            kept = torch.softmax(scores, -1, out=shares[here])
+            if chances is not None:
+                kept = _dropped(kept.reshape(-1), chances[here].reshape(-1), p).view(kept.shape)
+            out[here] = torch.matmul(kept, value[here])
+        ctx.save_for_backward(query, key, value, mask, shares, chances, out)
+        ctx.p, ctx.scale, ctx.some = p, scale, some
+        return out
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor | None, ...]:
+        query, key, value, mask, shares, chances, out = ctx.saved_tensors
+        to_query, to_key, to_value = (torch.empty_like(t) for t in (query, key, value))
+        to_mask = torch.zeros_like(mask) if ctx.needs_input_grad[3] else None
+        for first in range(0, len(query), ctx.some):
+            here = slice(first, min(first + ctx.some, len(query)))
+            slope, share = slopes[0][here], shares[here]
+            fall = torch.matmul(slope, value[here].transpose(2, 3))
+            kept = share
+            if chances is not None:
+                chance = chances[here].reshape(-1)
+                kept = _dropped(share.reshape(-1), chance, ctx.p).view(share.shape)
+                fall = _dropped(fall.view(-1), chance, ctx.p).view(share.shape)
+            to_value[here] = torch.matmul(kept.transpose(2, 3), slope)
+            # Σ share · fall over the keys is Σ out · slope over the width (Dao et al. 2022, appendix B.2)
+            fall -= (out[here] * slope).sum(-1, keepdim=True)
+            fall *= share
+            if to_mask is not None:
+                part = to_mask if len(to_mask) == 1 else to_mask[here]
+                part += fall.sum_to_size(part.shape)
+            fall *= ctx.scale
+            to_query[here] = torch.matmul(fall, key[here])
+            to_key[here] = torch.matmul(fall.transpose(2, 3), query[here])
+        return to_query, to_key, to_value, to_mask, None, None
+
+
+def gains(model: nn.Module) -> bool:
+    """Return whether ``Quick()`` changes a forward of the model: it has dropout, or a bias that learns."""
+    config: Any = model.config
+    dropout = any("drop" in name and isinstance(value, float) and rate(value) for name, value in vars(config).items())
+    return dropout or any("relative_attention_bias" in name for name, _ in model.named_modules())
+
+
+def quickened(model: nn.Module) -> None:
+    """Give a model's root-mean-square norms and tanh-gelus the forward of this module, in place; weights stay."""
+    for parent in list(model.modules()):
+        for name, child in list(parent.named_children()):
+            if type(child).__name__ in ("NewGELUActivation",):
+                setattr(parent, name, nn.GELU("tanh"))
+            elif type(child).__name__ in ("T5LayerNorm", "LlamaRMSNorm"):
+                child.forward = _Norm(child)
+
+
+class _Norm:
+    """The forward of a root-mean-square norm (Zhang & Sennrich 2019, §3), as T5 and Llama have it."""
+
+    def __init__(self, module: Any) -> None:
+        self.module, self.stock = module, type(module).forward
+
+    def __call__(self, states: Tensor) -> Tensor:
+        if states.device.type != "cpu" or states.dtype not in (torch.float32, torch.float64):
+            return self.stock(self.module, states)  # type: ignore[no-any-return]
+        return _RootMeanSquare.apply(states, self.module.weight, self.module.variance_epsilon)  # type: ignore[no-any-return]
+
+
+class _RootMeanSquare(torch.autograd.Function):
+    @staticmethod
+    def forward(ctx: Any, states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
+        width = states.shape[-1]
+        rows = states.reshape(-1, width)
+        out, inverse = torch.empty_like(rows), rows.new_empty(len(rows), 1)
+        for here in _row_pieces(rows):
+            part = inverse[here]
+            torch.linalg.vector_norm(rows[here], dim=-1, keepdim=True, out=part)
+            part.square_().div_(width).add_(epsilon).rsqrt_()
+            torch.mul(rows[here], part, out=out[here]).mul_(weight)
+        ctx.save_for_backward(rows, weight, inverse)
+        return out.view(states.shape)
+
+    @staticmethod
+    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None]:
+        rows, weight, inverse = ctx.saved_tensors
+        slope = slopes[0].reshape(rows.shape)
+        to_rows, to_weight = torch.empty_like(rows), torch.zeros_like(weight)
+        for here in _row_pieces(rows):
+            unit = rows[here] * inverse[here]
+            to_weight += (slope[here] * unit).sum(0)
+            part = torch.mul(slope[here], weight, out=to_rows[here])
+            along = torch.linalg.vecdot(part, unit).div_(-rows.shape[1]).unsqueeze(-1)
+            part.addcmul_(unit, along).mul_(inverse[here])
+        return to_rows.view(slopes[0].shape), to_weight, None
+
+
+def _row_pieces(rows: Tensor) -> Iterator[slice]:
+    some = max(1, _PIECE // 2 // rows.shape[1])
+    for first in range(0, len(rows), some):
+        yield slice(first, min(first + some, len(rows)))
