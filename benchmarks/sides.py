@@ -154,7 +154,7 @@ def ours(work: Work) -> None:
     wait("begin")
     model = work.model()
     learner = Learner(model, work.family)
-    recipe = recipes.scaled(recipes.row("", work.case["family"]), work.case["width"], work.rows * work.block)
+    recipe = recipes.scaled(recipes.row("", work.case["family"], "adamw"), work.case["width"], work.rows * work.block)
     optimizer, accelerator = optimizers.build(model, recipe), Accelerator(cpu=True)
     clock = Clock(work.steps)
     rows: list[bytes] = []

@@ -2,12 +2,13 @@
 
     python -m benchmarks.step TEXT_OR_FOLDER… [--only 2x128] [--rounds 5]
 
-Each case starts two processes on one core, which train the same architecture from the same weights (saved once,
-compared by hash) on the same blocks of the same text (compared by hash of what each read), and which agree on the
-loss of one common batch. Then they take turns: one step of one, one step of the other, and a matmul, so that a noisy
-machine troubles both. The Trainer is transformers' own with its defaults and its own collator; for T5 and BART, for
-which transformers has none, it is given the examples that our objective makes, and pads them itself. Our side is
-`pretrain.loop.train` with the recipe's optimizer. Both are timed between the ends of steps.
+Each case starts four processes on one core, ours and the Trainer's with dropout and without, which train the same
+architecture from the same weights (compared by hash) on the same blocks of the same text (compared by hash of what each
+read), and which agree on the loss of one common batch. Then they take turns, a step and a matmul each, so that a noisy
+machine troubles all alike. Ours is compared with the Trainer's default, dropout 0.1, and at equal dropout. The
+Trainer is transformers' own with its defaults and its own collator; for T5 and BART, for which transformers has none, it
+is given the examples that our objective makes, and pads them itself. Our side is `pretrain.loop.train` with the
+recipe's AdamW. All are timed between the ends of steps.
 
 MFU is the arithmetic of the model as it is defined (pretrain/estimate.py), forward and backward, by the fastest
 matmul of the same run: work that our side spares (the last layer where nothing is asked) counts as done, and is told
@@ -87,42 +88,40 @@ class Side:
         self.process.wait()
 
 
-def measured(case: Case, dropout: float, corpus: Path, rounds: int) -> dict[str, Any]:
-    """Return the medians of one case under one dropout."""
-    with tempfile.TemporaryDirectory() as folder:
+def measured(case: Case, dropouts: list[float], corpus: Path, rounds: int) -> dict[tuple[str, float], dict[str, Any]]:
+    """Return the medians of one case, by side and dropout."""
+    with tempfile.TemporaryDirectory() as name:
         steps = rounds + 2  # the first two of each are not counted
-        sides = {"ours": Side("ours", case, dropout, Path(folder), corpus, steps)}
-        sides["ours"].ask("save")
-        sides["trainer"] = Side("trainer", case, dropout, Path(folder), corpus, steps)
+        sides: dict[tuple[str, float], Side] = {}
+        for dropout in dropouts:
+            folder = Path(name) / f"{dropout:g}"
+            folder.mkdir()
+            sides["ours", dropout] = Side("ours", case, dropout, folder, corpus, steps)
+            sides["ours", dropout].ask("save")
+            sides["trainer", dropout] = Side("trainer", case, dropout, folder, corpus, steps)
         try:
-            said = {name: side.ask("begin") for name, side in sides.items()}
-            assert said["ours"]["weights"] == said["trainer"]["weights"], "other first weights"
-            apart = abs(said["ours"]["loss"] - said["trainer"]["loss"])
-            assert apart < 1e-5 * said["trainer"]["loss"], (said["ours"]["loss"], said["trainer"]["loss"])
-            took: dict[str, list[dict[str, float]]] = {name: [] for name in sides}
+            said = {key: side.ask("begin") for key, side in sides.items()}
+            assert len({one["weights"] for one in said.values()}) == 1, "other first weights"
+            losses = [one["loss"] for one in said.values()]
+            assert max(losses) - min(losses) < 1e-5 * min(losses), losses
+            took: dict[tuple[str, float], list[dict[str, float]]] = {key: [] for key in sides}
             for turn in range(steps):
-                for name, side in list(sides.items())[:: 1 if turn % 2 else -1]:
-                    took[name].append(side.ask("step"))
-            ends = {name: side.ask("end") for name, side in sides.items()}
-            assert ends["ours"]["text"] == ends["trainer"]["text"], "other text was read"
+                for key, side in list(sides.items())[:: 1 if turn % 2 else -1]:
+                    took[key].append(side.ask("step"))
+            ends = {key: side.ask("end") for key, side in sides.items()}
+            assert len({one["text"] for one in ends.values()}) == 1, "other text was read"
         finally:
             for side in sides.values():
                 side.close()
-    ms = {name: statistics.median(one["ms"] for one in found[2:]) for name, found in took.items()}
-    speed = max(one["flops"] for found in took.values() for one in found)
-    ours = {key: statistics.median(one[key] for one in took["ours"][2:]) for key in ("host", "faults")}
-    return {
-        "ms": ms,
-        "ratio": ms["trainer"] / ms["ours"],
-        "tokens": case.rows * said["ours"]["block"] / ms["ours"] * 1e3,
-        "mfu": {name: ends["ours"]["work"] / (ms[name] / 1e3) / speed for name in ms},
-        "spared": ends["ours"]["spared"] / (ms["ours"] / 1e3) / speed,
-        "memory": {name: ends[name]["peak"] for name in ms},
-        "host": ours["host"] / ms["ours"],
-        "faults": ours["faults"],
-        "first": started(case, corpus) if not dropout else None,
-        "gemm": speed,
-    }
+    speed = max(one["flops"] for all_ in took.values() for one in all_)
+    work, spared = ends["ours", dropouts[0]]["work"], ends["ours", dropouts[0]]["spared"]
+    found = {}
+    for key, every in took.items():
+        middle = {name: statistics.median(one[name] for one in every[2:]) for name in ("ms", "host", "faults")}
+        done = {"mfu": work / middle["ms"] * 1e3 / speed, "spared": spared / middle["ms"] * 1e3 / speed}
+        found[key] = {**middle, **done, "memory": ends[key]["peak"], "gemm": speed}
+        found[key]["tokens"] = case.rows * said["ours", key[1]]["block"] / middle["ms"] * 1e3
+    return found
 
 
 def started(case: Case, corpus: Path) -> float:
@@ -134,40 +133,52 @@ def started(case: Case, corpus: Path) -> float:
     return took
 
 
-def table(found: list[tuple[Case, float, dict[str, Any]]]) -> str:
-    """Return the results as a Markdown table, with what reaches its must and its aim."""
-    head = (
-        *("case", "dropout", "Trainer ms", "ours ms", "ratio", "must (aim)", "reaches", "ours tok/s", "MFU Trainer"),
-        *("MFU ours", "without what it spares", "least MFU", "MB Trainer", "MB ours", "share", "at most", "host"),
-        *("faults a step", "first step s"),
-    )
-    lines = ["| " + " | ".join(head) + " |", "|---|" + "---:|" * (len(head) - 1)]
-    for case, dropout, one in found:
+HEAD = (
+    *("case", "dropout", "Trainer ms", "ours ms", "ratio", "to the Trainer's default", "must (aim)", "reaches"),
+    *("ours tok/s", "MFU Trainer", "MFU ours", "without what it spares", "least MFU", "MB Trainer", "MB ours", "share"),
+    *("of its default", "at most", "host", "faults a step", "first step s"),
+)
+
+
+def lines(case: Case, found: dict[tuple[str, float], dict[str, Any]], first: float) -> list[list[str]]:
+    """Return the cells of a case, a line for each dropout, the Trainer's default of 0.1 first."""
+    told = []
+    default = found.get(("trainer", 0.1)) or found["trainer", 0.0]
+    for dropout in dict.fromkeys(key[1] for key in found):
+        ours, stock = found["ours", dropout], found["trainer", dropout]
         must, aim = (case.must[0], case.aim[0]) if dropout else (case.must[1], case.aim[1])
-        ratio, mfu, memory = one["ratio"], one["mfu"], one["memory"]
-        cells = [
-            case.name,
-            f"{dropout:g}",
-            f"{one['ms']['trainer']:.0f}",
-            f"{one['ms']['ours']:.0f}",
-            f"{ratio:.2f}",
-            f"{must:g} ({aim:g})",
-            "the aim" if ratio >= aim else "the must" if ratio >= must else f"**{ratio / must:.0%}**",
-            f"{one['tokens']:,.0f}",
-            f"{mfu['trainer']:.2f}",
-            f"{mfu['ours']:.2f}",
-            f"{one['spared']:.2f}",
-            "" if dropout else f"{case.mfu:.2f}",
-            f"{memory['trainer']:.0f}",
-            f"{memory['ours']:.0f}",
-            f"{memory['ours'] / memory['trainer']:.0%}",
-            f"{case.memory:.0%}",
-            f"{one['host']:.2%}",
-            f"{one['faults']:,.0f}",
-            f"{one['first']:.2f}" if one["first"] else "",
-        ]
-        lines.append("| " + " | ".join(cells) + " |")
-    return "\n".join(lines)
+        ratio = default["ms"] / ours["ms"]
+        told.append(
+            [
+                case.name,
+                f"{dropout:g}",
+                f"{stock['ms']:.0f}",
+                f"{ours['ms']:.0f}",
+                f"{stock['ms'] / ours['ms']:.2f}",
+                f"{ratio:.2f}",
+                f"{must:g} ({aim:g})",
+                "the aim" if ratio >= aim else "the must" if ratio >= must else f"**{ratio / must:.0%}**",
+                f"{ours['tokens']:,.0f}",
+                f"{stock['mfu']:.2f}",
+                f"{ours['mfu']:.2f}",
+                f"{ours['spared']:.2f}",
+                "" if dropout else f"{case.mfu:.2f}",
+                f"{stock['memory']:.0f}",
+                f"{ours['memory']:.0f}",
+                f"{ours['memory'] / stock['memory']:.0%}",
+                f"{ours['memory'] / default['memory']:.0%}",
+                f"{case.memory:.0%}",
+                f"{ours['host'] / ours['ms']:.2%}",
+                f"{ours['faults']:,.0f}",
+                "" if dropout else f"{first:.2f}",
+            ]
+        )
+    return told
+
+
+def table(rows: list[list[str]]) -> str:
+    """Return rows of cells under the head, as Markdown."""
+    return "\n".join(["| " + " | ".join(cells) + " |" for cells in (HEAD, ["---", *["---:"] * (len(HEAD) - 1)], *rows)])
 
 
 def corpora(texts: list[str], sizes: set[int], folder: Path) -> dict[int, Path]:
@@ -196,16 +207,17 @@ def main(argv: list[str] | None = None) -> None:
         os.sched_setaffinity(0, {min(os.sched_getaffinity(0))})
     with tempfile.TemporaryDirectory() as folder:
         built = corpora(asked.texts, {case.vocabulary for case in cases}, Path(folder))
-        found = []
+        rows: list[list[str]] = []
         for case in cases:
-            for dropout in asked.dropout:
-                found.append((case, dropout, measured(case, dropout, built[case.vocabulary], asked.rounds)))
-                print(f"{case.name}, dropout {dropout:g}: x{found[-1][2]['ratio']:.2f}", file=sys.stderr, flush=True)
-    names = ("torch", "transformers", "accelerate")
-    gemm = max(one["gemm"] for _, _, one in found)
-    print(f"One core of {platform.processor() or platform.machine()}, sgemm {gemm / 1e9:.0f} GF/s, Python"
-          f" {platform.python_version()}, {', '.join(f'{name} {version(name)}' for name in names)}; medians of"
-          f" {asked.rounds} steps\n\n{table(found)}")  # fmt: skip
+            found = measured(case, asked.dropout, built[case.vocabulary], asked.rounds)
+            rows += lines(case, found, started(case, built[case.vocabulary]))
+            speed = next(iter(found.values()))["gemm"]
+            print(f"{case.name}: x{', x'.join(row[5] for row in rows[-len(asked.dropout) :])}", file=sys.stderr)
+    names = ", ".join(f"{name} {version(name)}" for name in ("torch", "transformers", "accelerate"))
+    print(
+        f"One core of {platform.machine()}, sgemm {speed / 1e9:.0f} GF/s, Python {platform.python_version()}, {names};"
+        f" medians of {asked.rounds} steps\n\n{table(rows)}"
+    )
 
 
 if __name__ == "__main__":

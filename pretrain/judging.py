@@ -39,13 +39,16 @@ def plain(logits: torch.Tensor, answers: torch.Tensor) -> torch.Tensor:
 
 @torch.no_grad()
 def marked(
-    states: torch.Tensor, weight: torch.Tensor | None, bias: torch.Tensor | None, answers: torch.Tensor
+    states: torch.Tensor, output: tuple[torch.Tensor, torch.Tensor | None] | None, answers: torch.Tensor
 ) -> tuple[torch.Tensor, torch.Tensor]:
-    """Return the summed cross-entropy, and how many answers are the likeliest; without a weight, states are logits."""
+    """Return the summed cross-entropy, and how many answers are the likeliest.
+
+    `output` are weight and bias of the last linear layer; without it, the states are logits already.
+    """
     loss = states.new_zeros((), dtype=torch.float64)
     right = answers.new_zeros(())
     for rows, asked in zip(states.split(CHUNK), answers.split(CHUNK), strict=True):
-        logits = rows if weight is None else functional.linear(rows, weight, bias)
+        logits = rows if output is None else functional.linear(rows, *output)
         loss += plain(logits, asked)
         right += (logits.argmax(-1) == asked).sum()
     return loss, right
@@ -60,7 +63,7 @@ class _Summed(torch.autograd.Function):
     ) -> torch.Tensor:
         wanted = [tensor is not None and tensor.requires_grad for tensor in (states, weight, bias)]
         to_states = torch.empty_like(states) if wanted[0] else None
-        to_weight = torch.zeros_like(weight) if wanted[1] else None
+        to_weight = (torch.empty_like if len(states) else torch.zeros_like)(weight) if wanted[1] else None
         to_bias = torch.zeros_like(bias) if wanted[2] and bias is not None else None
         total = states.new_zeros((), dtype=torch.float64)
         buffer = states.new_empty(min(CHUNK, len(states)), len(weight))
@@ -84,7 +87,7 @@ class _Summed(torch.autograd.Function):
                 if to_states is not None:
                     torch.mm(slope, weight, out=to_states[here])
                 if to_weight is not None:
-                    to_weight.addmm_(slope.t(), rows)
+                    to_weight.addmm_(slope.t(), rows, beta=0 if first == 0 else 1)
                 if to_bias is not None:
                     to_bias += slope.sum(0)
         ctx.save_for_backward(*[t for t in (to_states, to_weight, to_bias) if t is not None])

@@ -57,14 +57,17 @@ class Learner(torch.nn.Module):
         }
 
     def _judged(self, states: torch.Tensor, output: Any, answers: torch.Tensor) -> torch.Tensor:
-        return plain(states, answers) if output is None else self.judge(states, *output, answers)
+        if output is None:
+            return plain(states, answers)
+        weight, bias = output
+        return self.judge(states, weight, bias, answers)
 
     def marks(
         self, inputs: dict[str, torch.Tensor], questions: dict[str, Question]
     ) -> dict[str, tuple[torch.Tensor, torch.Tensor]]:
         """Return by role the summed cross-entropy in nats, and how many targets are answered right; no gradient."""
         return {
-            role: marked(states, *(self.family.heads[role].output(self.model) or (None, None)), questions[role].answers)
+            role: marked(states, self.family.heads[role].output(self.model), questions[role].answers)
             for role, states in self.wanted(inputs, questions).items()
         }
 

@@ -7,7 +7,7 @@ product is timed, once, in about a tenth of a second.
 from __future__ import annotations
 
 import time
-from typing import TYPE_CHECKING, Literal
+from typing import TYPE_CHECKING
 
 if TYPE_CHECKING:
     import torch
@@ -26,7 +26,7 @@ CARDS: dict[str, tuple[float, float]] = {
 """By a part of the card's name: operations per second in bf16 and in TF32, dense, from the vendor's data sheets."""
 
 
-def peak(device: torch.device, precision: Literal["fp32", "bf16", "fp64"]) -> float:
+def peak(device: torch.device, precision: str) -> float:
     """Return the floating-point operations per second that `device` can do at a precision."""
     import torch
 

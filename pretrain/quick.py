@@ -24,6 +24,8 @@ from torch.overrides import TorchFunctionMode
 
 _PIECE = 1 << 18
 """Elements at a time: one mebibyte of float32, which stays in the cache."""
+_LEAST = 1e-3
+"""Weights of a norm from which on it can be divided by them."""
 
 
 class Quick(TorchFunctionMode):
@@ -110,10 +112,6 @@ def _attention(
     return _Attention.apply(query, key, value, mask, dropout_p, scale or query.shape[-1] ** -0.5)  # type: ignore[no-any-return]
 
 
-def _rows(mask: Tensor | None, here: slice) -> Tensor | None:
-    return mask if mask is None or mask.shape[0] == 1 else mask[here]
-
-
 class _Attention(torch.autograd.Function):
     """softmax(q·kᵀ·scale + mask), dropout, ·v for ``[rows, heads, positions, width]``, some rows at a time."""
 
@@ -122,23 +120,20 @@ class _Attention(torch.autograd.Function):
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float, scale: float
     ) -> Tensor:
         rows, heads, asked, _ = query.shape
-        each = heads * asked * key.shape[2]
-        shares = query.new_empty(rows, heads, asked, key.shape[2])
+        seen = key.shape[2]
+        shares = query.new_empty(rows, heads, asked, seen)
         chances = _bytes(shares.numel()).view(shares.shape) if rate(p) else None
         out = query.new_empty(rows, asked, heads, value.shape[3]).transpose(1, 2)
-        some = max(1, _PIECE // each)
-        for first in range(0, rows, some):
-            here = slice(first, min(first + some, rows))
+        for here in _row_pieces(rows, heads * asked * seen):
             scores = torch.matmul(query[here] * scale, key[here].transpose(2, 3))
-            added = _rows(mask, here)
-            if added is not None:
-                scores += added
+            if mask is not None:
+                scores += mask if len(mask) == 1 else mask[here]
             kept = torch.softmax(scores, -1, out=shares[here])
             if chances is not None:
-                kept = _dropped(kept.reshape(-1), chances[here].reshape(-1), p).view(kept.shape)
+                kept = _dropped(kept.view(-1), chances[here].reshape(-1), p).view(kept.shape)
             out[here] = torch.matmul(kept, value[here])
         ctx.save_for_backward(query, key, value, mask, shares, chances, out)
-        ctx.p, ctx.scale, ctx.some = p, scale, some
+        ctx.p, ctx.scale = p, scale
         return out
 
     @staticmethod
@@ -146,14 +141,13 @@ class _Attention(torch.autograd.Function):
         query, key, value, mask, shares, chances, out = ctx.saved_tensors
         to_query, to_key, to_value = (torch.empty_like(t) for t in (query, key, value))
         to_mask = torch.zeros_like(mask) if ctx.needs_input_grad[3] else None
-        for first in range(0, len(query), ctx.some):
-            here = slice(first, min(first + ctx.some, len(query)))
+        for here in _row_pieces(len(query), query.shape[1] * query.shape[2] * key.shape[2]):
             slope, share = slopes[0][here], shares[here]
             fall = torch.matmul(slope, value[here].transpose(2, 3))
             kept = share
             if chances is not None:
                 chance = chances[here].reshape(-1)
-                kept = _dropped(share.reshape(-1), chance, ctx.p).view(share.shape)
+                kept = _dropped(share.view(-1), chance, ctx.p).view(share.shape)
                 fall = _dropped(fall.view(-1), chance, ctx.p).view(share.shape)
             to_value[here] = torch.matmul(kept.transpose(2, 3), slope)
             # Σ share · fall over the keys is Σ out · slope over the width (Dao et al. 2022, appendix B.2)
@@ -162,9 +156,8 @@ class _Attention(torch.autograd.Function):
             if to_mask is not None:
                 part = to_mask if len(to_mask) == 1 else to_mask[here]
                 part += fall.sum_to_size(part.shape)
-            fall *= ctx.scale
-            to_query[here] = torch.matmul(fall, key[here])
-            to_key[here] = torch.matmul(fall.transpose(2, 3), query[here])
+            to_query[here] = torch.matmul(fall, key[here]).mul_(ctx.scale)
+            to_key[here] = torch.matmul(fall.transpose(2, 3), query[here]).mul_(ctx.scale)
         return to_query, to_key, to_value, to_mask, None, None
 
 
@@ -198,26 +191,31 @@ class _Norm:
 
 
 class _RootMeanSquare(torch.autograd.Function):
+    """The norm; kept for the way back is what it returns, which the layer behind it keeps anyway."""
+
     @staticmethod
     def forward(ctx: Any, states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
         width = states.shape[-1]
         rows = states.reshape(-1, width)
         out, inverse = torch.empty_like(rows), rows.new_empty(len(rows), 1)
-        for here in _row_pieces(rows):
+        for here in _row_pieces(len(rows), 2 * width):
             part = inverse[here]
             torch.linalg.vector_norm(rows[here], dim=-1, keepdim=True, out=part)
             part.square_().div_(width).add_(epsilon).rsqrt_()
             torch.mul(rows[here], part, out=out[here]).mul_(weight)
-        ctx.save_for_backward(rows, weight, inverse)
-        return out.view(states.shape)
+        found = out.view(states.shape)
+        ctx.divisible = bool((weight.abs() > _LEAST).all())
+        ctx.save_for_backward(found if ctx.divisible else states, weight, inverse)
+        return found
 
     @staticmethod
     def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None]:
-        rows, weight, inverse = ctx.saved_tensors
+        kept, weight, inverse = ctx.saved_tensors
+        rows = kept.reshape(-1, kept.shape[-1])
         slope = slopes[0].reshape(rows.shape)
         to_rows, to_weight = torch.empty_like(rows), torch.zeros_like(weight)
-        for here in _row_pieces(rows):
-            unit = rows[here] * inverse[here]
+        for here in _row_pieces(len(rows), 2 * rows.shape[1]):
+            unit = rows[here] / weight if ctx.divisible else rows[here] * inverse[here]
             to_weight += (slope[here] * unit).sum(0)
             part = torch.mul(slope[here], weight, out=to_rows[here])
             along = torch.linalg.vecdot(part, unit).div_(-rows.shape[1]).unsqueeze(-1)
@@ -225,7 +223,7 @@ class _RootMeanSquare(torch.autograd.Function):
         return to_rows.view(slopes[0].shape), to_weight, None
 
 
-def _row_pieces(rows: Tensor) -> Iterator[slice]:
-    some = max(1, _PIECE // 2 // rows.shape[1])
-    for first in range(0, len(rows), some):
-        yield slice(first, min(first + some, len(rows)))
+def _row_pieces(rows: int, each: int) -> Iterator[slice]:
+    some = max(1, _PIECE // each)
+    for first in range(0, rows, some):
+        yield slice(first, min(first + some, rows))

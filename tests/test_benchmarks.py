@@ -64,5 +64,5 @@ def test_a_step_of_ours_and_of_the_trainer_are_timed_on_the_same_weights_text_an
     done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
     (((row,),)) = tables(done.stdout)
     assert float(row["ratio"]) == pytest.approx(float(row["Trainer ms"]) / float(row["ours ms"]), rel=0.1)
-    assert 0 < float(row["without what it spares"]) <= float(row["MFU ours"]) < 1
+    assert 0 <= float(row["without what it spares"]) <= float(row["MFU ours"]) < 1
     assert all(float(row[column].replace(",", "")) > 0 for column in ("MB Trainer", "MB ours", "first step s"))

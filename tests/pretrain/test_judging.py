@@ -26,7 +26,7 @@ def reference(states, weight, bias, answers) -> torch.Tensor:
 
 
 @pytest.mark.parametrize("bias", [True, False])
-@pytest.mark.parametrize("rows", [1, 7, CHUNK, CHUNK + 1, 3 * CHUNK - 2])
+@pytest.mark.parametrize("rows", [0, 1, 7, CHUNK, CHUNK + 1, 3 * CHUNK - 2])
 def test_values_and_gradients_are_those_of_linear_and_cross_entropy(rows, bias):
     states, weight, added, answers = given(rows, bias)
     leaves = [leaf for leaf in (states, weight, added) if leaf is not None]
@@ -72,9 +72,9 @@ def test_frozen_weights_get_no_gradient():
 @pytest.mark.parametrize("rows", [3, CHUNK + 5])
 def test_marks_are_the_loss_and_the_answers_that_are_likeliest(rows):
     states, weight, added, answers = given(rows, bias=True)
-    loss, right = marked(states, weight, added, answers)
+    loss, right = marked(states, (weight, added), answers)
     logits = functional.linear(states, weight, added)
     assert loss.item() == pytest.approx(reference(states, weight, added, answers).item(), rel=1e-12)
     assert right == (logits.argmax(-1) == answers).sum()
-    again = marked(logits, None, None, answers)
+    again = marked(logits, None, answers)
     assert (again[0].item(), int(again[1])) == (pytest.approx(loss.item(), rel=1e-12), int(right))

@@ -185,12 +185,14 @@ def test_only_models_with_something_to_gain_are_watched(corpus):
     assert gains(made("span-corruption", "t5", corpus, 0.0)[0])
 
 
-def test_a_quickened_norm_is_the_stock_norm_with_the_stock_weights():
+@pytest.mark.parametrize("nothing", [False, True])
+def test_a_quickened_norm_is_the_stock_norm_with_the_stock_weights(nothing):
     from transformers.models.t5.modeling_t5 import T5LayerNorm
 
     norm = T5LayerNorm(16).double()
     with torch.no_grad():
         norm.weight.uniform_(0.5, 2.0)
+        norm.weight[3] *= 0 if nothing else -1
     states = torch.randn(3, 5, 16, dtype=torch.float64, requires_grad=True)
     wanted = norm(states)
     slopes = torch.autograd.grad(wanted.square().sum(), [states, norm.weight])

@@ -83,6 +83,7 @@ def test_a_plan_becomes_a_report_and_the_same_command_runs_nothing_again(folder,
 
 
 def test_a_deleted_checkpoint_is_trained_again_and_its_results_still_stand(folder):
+    assert run(folder) == 0
     before = results.read(folder / "out")
     shutil.rmtree(folder / "out" / "pretrain" / "next-token")
     assert run(folder) == 0
@@ -92,6 +93,7 @@ def test_a_deleted_checkpoint_is_trained_again_and_its_results_still_stand(folde
 
 
 def test_a_changed_plan_is_refused(folder, capsys):
+    assert run(folder) == 0
     plan = folder / "plan.toml"
     plan.write_text(PLAN.replace("tokens = 2048", "tokens = 4096", 1), encoding="utf-8")
     try:
@@ -108,6 +110,7 @@ def test_a_dry_run_writes_nothing(folder, tmp_path, capsys):
 
 
 def test_the_report_alone_is_made_from_the_results_alone(folder, tmp_path, capsys):
+    assert run(folder) == 0
     shutil.copy(folder / "out" / results.FILE, tmp_path)
     assert main(["--report-only", "--out", str(tmp_path)]) == 0
     assert "token-masking" in capsys.readouterr().out
