@@ -6,8 +6,8 @@ Each case starts four processes on one core, ours and the Trainer's with dropout
 architecture from the same weights (compared by hash) on the same blocks of the same text (compared by hash of what each
 read), and which agree on the loss of one common batch. Then they take turns, a step and a matmul each, so that a noisy
 machine troubles all alike. Ours is compared with the Trainer's default, dropout 0.1, and at equal dropout. The
-Trainer is transformers' own with its defaults and its own collator; for T5 and BART, for which transformers has none, it
-is given the examples that our objective makes, and pads them itself. Our side is `pretrain.loop.train` with the
+Trainer is transformers' own with its defaults and its own collator; for T5 and BART, for which transformers has none,
+it is given the examples that our objective makes, and pads them itself. Our side is `pretrain.loop.train` with the
 recipe's AdamW. All are timed between the ends of steps.
 
 MFU is the arithmetic of the model as it is defined (pretrain/estimate.py), forward and backward, by the fastest

@@ -113,25 +113,25 @@ def _attention(
 
 
 class _Attention(torch.autograd.Function):
-    """softmax(q·kᵀ·scale + mask), dropout, ·v for ``[rows, heads, positions, width]``, some rows at a time."""
+    """softmax(q·kᵀ·scale + mask), dropout, ·v for ``[rows, heads, positions, width]``, some rows of a head at a time.
+
+    The rows of one head lie in memory as matrix products take them; those of several heads would have to be copied.
+    """
 
     @staticmethod
     def forward(
         ctx: Any, query: Tensor, key: Tensor, value: Tensor, mask: Tensor | None, p: float, scale: float
     ) -> Tensor:
         rows, heads, asked, _ = query.shape
-        seen = key.shape[2]
-        shares = query.new_empty(rows, heads, asked, seen)
+        shares = query.new_empty(heads, rows, asked, key.shape[2])
         chances = _bytes(shares.numel()).view(shares.shape) if rate(p) else None
         out = query.new_empty(rows, asked, heads, value.shape[3]).transpose(1, 2)
-        for here in _row_pieces(rows, heads * asked * seen):
-            scores = torch.matmul(query[here] * scale, key[here].transpose(2, 3))
-            if mask is not None:
-                scores += mask if len(mask) == 1 else mask[here]
-            kept = torch.softmax(scores, -1, out=shares[here])
+        for head, here in _head_pieces(shares):
+            kept = _scores(query[here, head], key[here, head], _of_head(mask, head, here), scale, shares[head, here])
+            torch.softmax(kept, -1, out=kept)
             if chances is not None:
-                kept = _dropped(kept.view(-1), chances[here].reshape(-1), p).view(kept.shape)
-            out[here] = torch.matmul(kept, value[here])
+                kept = _dropped(kept.view(-1), chances[head, here].view(-1), p).view(kept.shape)
+            out[here, head] = torch.bmm(kept, value[here, head])
         ctx.save_for_backward(query, key, value, mask, shares, chances, out)
         ctx.p, ctx.scale = p, scale
         return out
@@ -141,24 +141,43 @@ class _Attention(torch.autograd.Function):
         query, key, value, mask, shares, chances, out = ctx.saved_tensors
         to_query, to_key, to_value = (torch.empty_like(t) for t in (query, key, value))
         to_mask = torch.zeros_like(mask) if ctx.needs_input_grad[3] else None
-        for here in _row_pieces(len(query), query.shape[1] * query.shape[2] * key.shape[2]):
-            slope, share = slopes[0][here], shares[here]
-            fall = torch.matmul(slope, value[here].transpose(2, 3))
-            kept = share
+        for head, here in _head_pieces(shares):
+            slope, share = slopes[0][here, head], shares[head, here]
+            fall, kept = torch.bmm(slope, value[here, head].mT), share
             if chances is not None:
-                chance = chances[here].reshape(-1)
+                chance = chances[head, here].view(-1)
                 kept = _dropped(share.view(-1), chance, ctx.p).view(share.shape)
                 fall = _dropped(fall.view(-1), chance, ctx.p).view(share.shape)
-            to_value[here] = torch.matmul(kept.transpose(2, 3), slope)
+            to_value[here, head] = torch.bmm(kept.mT, slope)
             # Σ share · fall over the keys is Σ out · slope over the width (Dao et al. 2022, appendix B.2)
-            fall -= (out[here] * slope).sum(-1, keepdim=True)
+            fall -= torch.linalg.vecdot(out[here, head], slope).unsqueeze(-1)
             fall *= share
             if to_mask is not None:
-                part = to_mask if len(to_mask) == 1 else to_mask[here]
+                part = _of_head(to_mask, head, here)
                 part += fall.sum_to_size(part.shape)
-            to_query[here] = torch.matmul(fall, key[here]).mul_(ctx.scale)
-            to_key[here] = torch.matmul(fall.transpose(2, 3), query[here]).mul_(ctx.scale)
+            to_query[here, head] = torch.bmm(fall, key[here, head]).mul_(ctx.scale)
+            to_key[here, head] = torch.bmm(fall.mT, query[here, head]).mul_(ctx.scale)
         return to_query, to_key, to_value, to_mask, None, None
+
+
+def _head_pieces(shares: Tensor) -> Iterator[tuple[int, slice]]:
+    heads, rows, asked, seen = shares.shape
+    for head in range(heads):
+        for here in _row_pieces(rows, asked * seen):
+            yield head, here
+
+
+def _of_head(mask: Any, head: int, here: slice) -> Any:
+    """Return the part of a mask ``[rows or 1, heads or 1, positions, keys]`` for some rows of a head."""
+    if mask is None:
+        return None
+    return mask[slice(None) if len(mask) == 1 else here, 0 if mask.shape[1] == 1 else head]
+
+
+def _scores(query: Tensor, key: Tensor, mask: Tensor | None, scale: float, out: Tensor) -> Tensor:
+    if mask is None:
+        return torch.bmm(query, key.mT, out=out).mul_(scale)
+    return torch.baddbmm(mask.expand(out.shape), query, key.mT, alpha=scale, out=out)
 
 
 def gains(model: nn.Module) -> bool:
