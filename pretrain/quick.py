@@ -233,8 +233,9 @@ class _RootMeanSquare(torch.autograd.Function):
         rows = kept.reshape(-1, kept.shape[-1])
         slope = slopes[0].reshape(rows.shape)
         to_rows, to_weight = torch.empty_like(rows), torch.zeros_like(weight)
+        upside = 1 / weight if ctx.divisible else None
         for here in _row_pieces(len(rows), 2 * rows.shape[1]):
-            unit = rows[here] / weight if ctx.divisible else rows[here] * inverse[here]
+            unit = rows[here] * (inverse[here] if upside is None else upside)
             to_weight += (slope[here] * unit).sum(0)
             part = torch.mul(slope[here], weight, out=to_rows[here])
             along = torch.linalg.vecdot(part, unit).div_(-rows.shape[1]).unsqueeze(-1)

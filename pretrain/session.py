@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import dataclasses
+import functools
 import json
 import time
 from pathlib import Path
@@ -51,7 +52,6 @@ class Session:
         self.plan, self.steps, self.skipped = plan, plan.steps, done.get("skipped", 0)
         self.learner, self.optimizer, self.accelerator = learner, optimizer, accelerator
         self.main, self.recipe = accelerator.is_main_process, recipe
-        self.unigram = evaluation.unigram(held_out, run.eval_tokens) if self.main else {}
         self.found: tuple[int, dict[str, float]] | None = None
         self.evaluate_at = {round(plan.steps * (i + 1) / run.evaluations) for i in range(run.evaluations)}
         self._plan_checkpoints(done.get("step", 0))
@@ -66,6 +66,11 @@ class Session:
             self.used[0],
             self._trackers(progress, done.get("step", 0)),
         )
+
+    @functools.cached_property
+    def unigram(self) -> dict[str, float]:
+        """The unigram entropies of the held-out targets, found when they are first asked for: the first step is not."""
+        return evaluation.unigram(self.held_out, self.run.eval_tokens)
 
     def tokens_at(self, done: int) -> int:
         """Return the corpus tokens read when so many steps are done."""
