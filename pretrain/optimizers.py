@@ -32,6 +32,8 @@ COEFFICIENTS = (3.4445, -4.7750, 2.0315)
 STEPS = 5
 MOMENTUM = 0.95
 _LEAST = 1e-7
+_MOST = torch.finfo(torch.float32).max
+"""Longest update: a rate beyond it makes weights that are no numbers, which are refused; torch would raise."""
 _STATED = ("weight_decay", "peak", "muon", "betas", "eps", "momentum")
 
 
@@ -65,7 +67,7 @@ class Muon(torch.optim.Optimizer):
             shapes.setdefault(tuple(weight.shape), []).append(weight)
         for shape, alike in shapes.items():
             ahead = torch.stack([self._ahead(weight, group["momentum"]) for weight in alike])
-            length = group["lr"] * 0.2 * math.sqrt(max(shape))
+            length = min(group["lr"] * 0.2 * math.sqrt(max(shape)), _MOST)
             for weight, move in zip(alike, orthogonal(ahead), strict=True):
                 weight.mul_(1 - group["lr"] * group["weight_decay"]).add_(move.to(weight.dtype), alpha=-length)
 

@@ -164,7 +164,7 @@ class Run:
             raise BadUsage(f"--checkpoint-minutes {self.checkpoint_minutes} is no length of time", "give e.g. 30")
         for name in ("rate", "embedding_rate", "clip"):
             value = getattr(self, name)
-            if value is not None and not 0 < value < 1e35:  # more is beyond float32 in a step
+            if value is not None and not 0 < value < math.inf:
                 what = "a norm" if name == "clip" else "a learning rate"
                 flag = name.replace("_", "-")
                 raise BadUsage(f"--{flag} {value} is not {what}", "give a number above 0, such as 1e-3")
