@@ -24,11 +24,12 @@ def show(request: Show) -> None:
     corpus = Corpus.open(request.corpus)
     print(_summary(corpus))
     part = corpus.part("train")
-    rows = packed(part, request.block)
+    rows = packed(part, request.block, request.packing)
     total = len(rows)
     chosen = keys.order(keys.fold(request.seed, "show"), total, np.arange(min(request.blocks, total)))
     chosen = np.sort(chosen)
     found = blocks.gather(part, rows, chosen, keys.fold(request.seed, "show", chosen), corpus.vocabulary.pad or 0)
+    print(f"{'packing':<12} {request.packing}, {total:,} blocks of {request.block}, {float(rows.fill):.2%} full")
     print("\n‖ begins a document, | a sentence")
     for row, index in enumerate(chosen):
         print(f"\nblock {index:,} of {total:,}\n{_marked(corpus, found, row)}")
