@@ -10,6 +10,7 @@ Hit tokens are *places*: row · width + column, so that a few of them are drawn 
 from __future__ import annotations
 
 import functools
+import itertools
 from typing import Any
 
 import numpy as np
@@ -24,9 +25,21 @@ Keys = UInt64[np.ndarray, " rows"]
 Flat = Int[np.ndarray, " _"]
 
 
-@functools.cache
+_PATIENCE = 2000
+"""Calls that numpy answers before numba is loaded, half a second that the batches of a short run never win back."""
+_calls = itertools.count()
+
+
 def compiled() -> Any:
-    """Return the compiled loops, or None where numba is not installed; what they do is done by numpy then."""
+    """Return the compiled loops, or None while numpy does the same: at first, and where numba is not installed."""
+    return None if next(_calls) < _PATIENCE else at_once()
+
+
+@functools.cache
+def at_once() -> Any:
+    """Load the compiled loops now, for this call and all behind it; return them, or None without numba."""
+    global _PATIENCE
+    _PATIENCE = 0
     try:
         from foundation import kernels
     except ImportError:

@@ -32,7 +32,7 @@ from accelerate import Accelerator
 from torch.nn import functional
 
 from foundation.refusal import BadUsage
-from objectives import IGNORED
+from objectives import IGNORED, noise
 from pretrain.loop import Steps, supplied
 from pretrain.prefetch import sent
 from pretrain.questions import Asks, Ready
@@ -193,6 +193,7 @@ def supply(
     if accelerator.device.type == "cpu":
         yield from supplied(watch.watched, steps, accelerator, make)
         return
+    noise.at_once()
     made = supplied(watch.batch, steps, accelerator, make)
     with contextlib.closing(sent(made, accelerator.device)) as coming:
         for step, batches in enumerate(coming, steps.first):

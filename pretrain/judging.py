@@ -14,6 +14,7 @@ import torch
 from torch.nn import functional
 
 from objectives import IGNORED
+from pretrain import products
 
 CHUNK = 256
 """Rows of logits at a time; 128 to 512 are alike, fewer starve the matrix product."""
@@ -70,11 +71,7 @@ class _Summed(torch.autograd.Function):
         for first in range(0, len(states), CHUNK):
             here = slice(first, first + CHUNK)
             rows, asked = states[here], answers[here]
-            logits = buffer[: len(rows)]
-            if bias is None:
-                torch.mm(rows, weight.t(), out=logits)
-            else:
-                torch.addmm(bias, rows, weight.t(), out=logits)
+            logits = _product(rows, weight, bias, buffer[: len(rows)])
             kept = asked != IGNORED
             places = asked.where(kept, 0)[:, None]
             log = torch.log_softmax(logits, 1, out=logits)  # its exponential, less one at the answer, is the slope
@@ -85,7 +82,7 @@ class _Summed(torch.autograd.Function):
                 if not bool(kept.all()):
                     slope.mul_(kept[:, None])
                 if to_states is not None:
-                    torch.mm(slope, weight, out=to_states[here])
+                    to_states[here] = _product(slope, weight.t(), None, to_states[here])
                 if to_weight is not None:
                     to_weight.addmm_(slope.t(), rows, beta=0 if first == 0 else 1)
                 if to_bias is not None:
@@ -98,3 +95,12 @@ class _Summed(torch.autograd.Function):
     def backward(ctx: Any, *slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         saved = iter(ctx.saved_tensors)
         return (*[next(saved) * slopes[0] if wanted else None for wanted in ctx.wanted], None)
+
+
+def _product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, room: torch.Tensor) -> torch.Tensor:
+    """Return rows · weightᵀ + bias, in `room` where the library can be told to."""
+    if rows.dtype == torch.float32 and products.by_onednn():
+        return products.times(rows, weight, bias)
+    if bias is None:
+        return torch.mm(rows, weight.t(), out=room)
+    return torch.addmm(bias, rows, weight.t(), out=room)

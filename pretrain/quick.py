@@ -21,6 +21,9 @@ import torch
 from torch import Tensor, nn
 from torch.nn import functional
 from torch.overrides import TorchFunctionMode
+from transformers.pytorch_utils import Conv1D
+
+from pretrain import products
 
 _PIECE = 1 << 18
 """Elements at a time: one mebibyte of float32, which stays in the cache."""
@@ -195,6 +198,10 @@ def quickened(model: nn.Module) -> None:
                 setattr(parent, name, nn.GELU("tanh"))
             elif type(child).__name__ in ("T5LayerNorm", "LlamaRMSNorm"):
                 child.forward = _Norm(child)
+            elif type(child).__name__ == "T5DenseActDense" and isinstance(child.act, nn.ReLU):
+                child.forward = products.FeedForward(child)
+            elif type(child) in (nn.Linear, Conv1D) and products.by_onednn():
+                child.forward = products.Linear(child)
 
 
 class _Norm:
