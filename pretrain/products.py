@@ -8,7 +8,8 @@ its weights, which stays MKL's (``python -m benchmarks.products``). Elsewhere ev
     backward   to_states = slope · weight            oneDNN
                to_weight = slopeᵀ · states           MKL
 
-The choice depends on the processor's maker alone: a choice by the clock would not be the same in a run that goes on.
+``linear`` and ``feed_forward`` are forwards of modules whose own is ``stock`` (pretrain/layers.py). The choice depends
+on the processor's maker alone: a choice by the clock would not be the same in a run that goes on.
 """
 
 from __future__ import annotations
@@ -40,28 +41,24 @@ def by_onednn() -> bool:
 def times(states: Tensor, weight: Tensor, bias: Tensor | None = None, then: str = "none") -> Tensor:
     """Return states · weightᵀ + bias of float32 arrays, with `then` ("none", "relu") of it; records no gradient."""
     if by_onednn():
+        if not (weight.is_contiguous() or weight.t().is_contiguous()):
+            weight = weight.contiguous()  # or oneDNN puts it in order itself, a thousand times slower
         return torch.ops.mkldnn._linear_pointwise(states, weight, bias, then, [], "")  # type: ignore[no-any-return]
     said = functional.linear(states, weight, bias)
     return said.relu_() if then == "relu" else said
 
 
 def _here(states: Tensor) -> bool:
-    return states.device.type == "cpu" and states.dtype == torch.float32 and not torch.is_autocast_enabled("cpu")
+    plain = not torch.is_autocast_enabled("cpu") and not torch.compiler.is_compiling()
+    return states.device.type == "cpu" and states.dtype == torch.float32 and plain
 
 
-class Linear:
-    """The forward of a linear layer; of a Conv1D, whose weight is ``[inputs, outputs]``, too."""
-
-    def __init__(self, module: Any) -> None:
-        self.module, self.stock = module, type(module).forward
-        self.turned = not isinstance(module, nn.Linear)
-
-    def __call__(self, states: Tensor) -> Tensor:
-        """Return what the layer says of states ``[*, inputs]``."""
-        weight, bias = self.module.weight, self.module.bias
-        if not _here(states) or not by_onednn() or weight.dtype != torch.float32:
-            return self.stock(self.module, states)  # type: ignore[no-any-return]
-        return _Linear.apply(states, weight, bias, self.turned)  # type: ignore[no-any-return]
+def linear(module: Any, states: Tensor) -> Tensor:
+    """Return what a linear layer, or a Conv1D, whose weight is ``[inputs, outputs]``, says of ``[*, inputs]``."""
+    if not _here(states) or module.weight.dtype != torch.float32:
+        return module.stock(states)  # type: ignore[no-any-return]
+    turned = not isinstance(module, nn.Linear)
+    return _Linear.apply(states, module.weight, module.bias, turned)  # type: ignore[no-any-return]
 
 
 class _Linear(torch.autograd.Function):
@@ -86,19 +83,12 @@ class _Linear(torch.autograd.Function):
         return to_states, to_weight, to_bias, None
 
 
-class FeedForward:
-    """The forward of T5's feed-forward with ReLU (Raffel et al. 2020, §2.1), where nothing of it is dropped."""
-
-    def __init__(self, module: Any) -> None:
-        self.module, self.stock = module, type(module).forward
-
-    def __call__(self, states: Tensor) -> Tensor:
-        """Return what the feed-forward says of states ``[*, width]``."""
-        module = self.module
-        dropped = module.training and module.dropout.p
-        if dropped or not _here(states) or module.wo.weight.dtype != torch.float32:
-            return self.stock(module, states)  # type: ignore[no-any-return]
-        return _FeedForward.apply(states, module.wi.weight, module.wo.weight)  # type: ignore[no-any-return]
+def feed_forward(module: Any, states: Tensor) -> Tensor:
+    """Return what T5's feed-forward with ReLU says (Raffel et al. 2020, §2.1); quicker where nothing is dropped."""
+    dropped = module.training and module.dropout.p
+    if dropped or not _here(states) or module.wo.weight.dtype != torch.float32:
+        return module.stock(states)  # type: ignore[no-any-return]
+    return _FeedForward.apply(states, module.wi.weight, module.wo.weight)  # type: ignore[no-any-return]
 
 
 class _FeedForward(torch.autograd.Function):

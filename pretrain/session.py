@@ -81,7 +81,7 @@ class Session:
 
     @functools.cached_property
     def used(self) -> list[float]:
-        """The share of the machine's peak that one token per second takes, by stage; the first look measures the peak."""
+        """The share of the machine's peak that one token per second takes, by stage; to look is to measure the peak."""
         whole = peak(self.accelerator.device, self.run.precision) * self.accelerator.num_processes
         feeds = [(dataclasses.replace(self.held_out, block=stage.block), stage.rows) for stage in self.plan.stages]
         return [flops_per_token(self.learner, feed, rows) / whole for feed, rows in feeds]
