@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 from corpora import blocks
 from corpora.packing import PACKINGS, Stream, Table, packed
 from corpora.part import Part
-from foundation.compiled import compiled
+from foundation.compiled import at_once
 from tests.corpora.parts import every, numbered
 
 LENGTHS = st.lists(st.integers(1, 40), min_size=1, max_size=30)
@@ -99,7 +99,7 @@ def test_nothing_that_is_read_is_written() -> None:
     assert part.tokens(0, 3).base is not None  # a view
     assert isinstance(packed(part, 4), Stream)
     assert isinstance(packed(part, 4, "document"), Table)
-    assert compiled() is not None
+    assert at_once() is not None
 
 
 def test_an_empty_part_has_no_tokens() -> None:
