@@ -1,7 +1,7 @@
 """Blocks of a part, gathered as a struct of arrays: one look-up for a whole batch, no loop over rows.
 
-Stream packing: the documents stand one after the other, each closed by ``</s>``, and block i is the tokens
-i × block … (i + 1) × block. Only the last block of a part can be shorter.
+A packing says which pieces of the part stand in which row (``corpora.packing``); here they are read. Where a part has
+several shards, the pieces of one shard are read together, and those that cross shards one by one.
 """
 
 from __future__ import annotations
@@ -12,11 +12,17 @@ from functools import cached_property
 
 import numpy as np
 from jaxtyping import Bool, Float64, Int64, Integer, UInt64
+from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from corpora.store import Part
+from corpora.packing import Packing, Pieces, Stream
+from corpora.part import Part, Shard, by_shard, laid_out
+from foundation.compiled import compiled
 
 Marks = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
+
+_SMALL = 1 << 20
 
 
 class Blocks:
@@ -35,7 +41,7 @@ class Blocks:
         keys: UInt64[np.ndarray, " rows"],
         *,
         progress: Float64[np.ndarray, " rows"] | None = None,
-        texts: Int64[np.ndarray, " rows"] | None = None,
+        texts: Int64[np.ndarray, "*shape"] | None = None,
         others: Blocks | None = None,
     ) -> None:
         self.ids, self.lengths, self.keys = ids, lengths, keys
@@ -43,7 +49,8 @@ class Blocks:
         self.progress = np.zeros(len(ids)) if progress is None else progress
         """The share of the run that is done when a row is read, in [0, 1]: what schedules of noise look at."""
         self.texts = texts
-        """The number of the document that each row begins in; by default each row is a text of its own."""
+        """The number of the document that each row begins in, where those behind it count on, or of each place; by
+        default each row is a text of its own."""
         self.others = others
         """For each row a block from elsewhere, for objectives that need a stranger; its keys mean nothing."""
 
@@ -74,14 +81,9 @@ class Blocks:
         )
 
 
-def count(part: Part, block: int) -> int:
-    """Return how many blocks of `block` tokens a part has, a shorter last one included."""
-    return -(-len(part) // block)
-
-
 def gather(
     part: Part,
-    block: int,
+    packing: Packing,
     indices: Int64[np.ndarray, " rows"],
     keys: UInt64[np.ndarray, " rows"],
     pad: int,
@@ -91,66 +93,119 @@ def gather(
     """Return the blocks at `indices`, in that order, each with its key, and with the block at `others` beside it.
 
     Raises:
-        IndexError: if an index is outside [0, count(part, block)).
+        IndexError: if an index is outside [0, len(packing)).
     """
-    total = count(part, block)
     last = int(indices.max(initial=0))
-    if indices.size and not 0 <= int(indices.min()) <= last < total:
-        raise IndexError(f"a block outside [0, {total})")
-    tokens = np.asarray(part.tokens)  # a plain view: of a memmap each slice costs a Python call
-    whole = tokens[: len(tokens) // block * block].reshape(-1, block)
-    lengths = np.full(len(indices), block)
-    if last < len(whole):
-        ids = whole[indices].astype(np.int64)
-    else:  # the last block of the part is among them, and shorter
-        short = indices == len(whole)
-        lengths[short] = len(tokens) - len(whole) * block
-        ids = np.full((len(indices), block), pad, dtype=np.int64)
-        ids[~short] = whole[indices[~short]]
-        ids[short, : len(tokens) - len(whole) * block] = tokens[len(whole) * block :]
-    return Blocks(
+    if indices.size and not 0 <= int(indices.min()) <= last < len(packing):
+        raise IndexError(f"a block outside [0, {len(packing)})")
+    rows = _Rows(part, packing, indices)
+    ids, lengths = rows.tokens(pad, last)
+    found = Blocks(
         ids,
         lengths,
-        lambda: _marks(part, "sentences", block, indices),
-        lambda: _marks(part, "documents", block, indices),
+        lambda: rows.marks("sentences"),
+        lambda: rows.marks("documents"),
         keys,
         progress=progress,
-        texts=None if others is None else _text(part, indices * block),
-        others=None if others is None else _strangers(part, block, others, keys, pad),
     )
-
-
-def _strangers(part: Part, block: int, others: np.ndarray, keys: np.ndarray, pad: int) -> Blocks:
-    found = gather(part, block, others, keys, pad)
-    found.texts = _text(part, others * block)
+    if others is not None:
+        found.others = gather(part, packing, others, keys, pad)
+        found.others.texts = _Rows(part, packing, others).texts()
+        found.texts = rows.texts()
     return found
 
 
-def _text(part: Part, places: np.ndarray) -> np.ndarray:
-    """Return the number of the document that each place of the part lies in."""
-    return np.searchsorted(part.documents, places, side="right") - 1
+class _Rows:
+    """Some rows of a packing, as they are read."""
 
+    def __init__(self, part: Part, packing: Packing, indices: Numbers) -> None:
+        self.part, self.packing, self.indices = part, packing, indices
+        self.shape = len(indices), packing.block
 
-def _marks(part: Part, which: str, block: int, indices: Int64[np.ndarray, " rows"]) -> Bool[np.ndarray, "rows block"]:
-    """Mark in each row where the sentences or documents start that begin in it.
+    @cached_property
+    def pieces(self) -> Pieces:
+        return self.packing.pieces(self.indices)
 
-    Each row owns a run of the starts; the runs are laid end to end, so that one assignment marks them all.
-    """
-    starts, bounds = _starts(part, which, block)
-    first = bounds[indices]
-    owned = bounds[indices + 1] - first
-    stops = np.cumsum(owned)
-    mine = np.repeat(first - (stops - owned), owned)
-    mine += np.arange(len(mine))
-    places = starts[mine]
-    places += np.repeat((np.arange(len(indices)) - indices) * block, owned)  # of the part, then of the rows
-    marks = np.zeros((len(indices), block), dtype=bool)
-    marks.ravel()[places] = True
-    return marks
+    @cached_property
+    def to(self) -> Numbers:
+        """Where each piece stands in the rows, laid end to end."""
+        return self.pieces.rows * self.packing.block + self.pieces.columns
+
+    def tokens(self, pad: int, last: int) -> tuple[Numbers, Numbers]:
+        """Return the ids of the rows, of which `last` is the last one of the part, and their lengths."""
+        part, (rows, block) = self.part, self.shape
+        if isinstance(self.packing, Stream) and len(part.shards) == 1:
+            if (last + 1) * block <= len(part):  # the usual batch: all rows are full
+                return _windows(part.shards[0], block)[self.indices * block].astype(np.int64), np.full(rows, block)
+        pieces, to = self.pieces, self.to
+        ids = np.full(self.shape, pad, dtype=np.int64)
+        flat = ids.ravel()
+        begin_in, end_in = np.searchsorted(
+            part.bounds[1:-1], [pieces.begins, pieces.begins + pieces.lengths - 1], side="right"
+        )
+        across = np.flatnonzero(begin_in != end_in)
+        for piece in across.tolist():
+            begin, size = int(pieces.begins[piece]), int(pieces.lengths[piece])
+            flat[to[piece] : to[piece] + size] = part.tokens(begin, begin + size)
+        sizes = pieces.lengths.copy()
+        sizes[across] = 0
+        for shard, here in by_shard(part.bounds, pieces.begins):
+            tokens, begins = part.shards[shard].tokens, pieces.begins[here] - part.bounds[shard]
+            if fast := compiled():
+                fast.copied(tokens, begins, sizes[here], to[here], flat)
+            else:
+                flat[laid_out(to[here], sizes[here])] = tokens[laid_out(begins, sizes[here])]
+        if len(to) == rows:
+            return ids, pieces.lengths
+        return ids, np.bincount(pieces.rows, pieces.lengths, rows).astype(np.int64)
+
+    def marks(self, which: str) -> Marks:
+        """Mark in each row where the sentences or documents start that begin in it.
+
+        Each piece owns a run of the starts; the runs are laid end to end, so that one assignment marks them all. In a
+        row of several pieces each but the first is a text of its own: it is marked as the start of a document even
+        where it is the rest of one, or attention would join it to what stands before it. A rest starts no sentence.
+        """
+        rows, block = self.shape
+        starts = self.part.sentences if which == "sentences" else self.part.documents
+        if isinstance(self.packing, Stream) and len(self.packing) <= _SMALL:
+            bounds = _bounds(self.part, which, self.packing)
+            first, last = bounds[self.indices], bounds[self.indices + 1]
+            moved = (np.arange(rows) - self.indices) * block
+        else:
+            begins, lengths = self.pieces.begins, self.pieces.lengths
+            first, last = np.split(starts.before(np.concatenate([begins, begins + lengths])), 2)
+            moved = self.to - begins
+        owned = last - first
+        places = starts.at(laid_out(first, owned))
+        places += np.repeat(moved, owned)  # of the part, then of the rows
+        marks = np.zeros(self.shape, dtype=bool)
+        marks.ravel()[places] = True
+        if which == "documents" and len(moved) > rows:
+            marks.ravel()[self.to[self.pieces.columns > 0]] = True
+        return marks
+
+    def texts(self) -> Numbers:
+        """Return the document that each row begins in, or each place is of where a row has several pieces."""
+        pieces = self.pieces
+        if len(self.to) == self.shape[0]:
+            return self.part.document_of(pieces.begins)
+        texts = np.zeros(self.shape, dtype=np.int64)
+        texts.ravel()[laid_out(self.to, pieces.lengths)] = np.repeat(
+            self.part.document_of(pieces.begins), pieces.lengths
+        )
+        return texts
 
 
 @functools.lru_cache(maxsize=16)
-def _starts(part: Part, which: str, block: int) -> tuple[Int64[np.ndarray, " starts"], Int64[np.ndarray, " bounds"]]:
-    """Return the sorted starts in a part, and how many of them lie before each block and before the end."""
-    starts = np.asarray(part.sentences if which == "sentences" else part.documents[:-1])
-    return starts, np.searchsorted(starts, np.arange(count(part, block) + 1) * block)
+def _windows(shard: Shard, block: int) -> NDArray[np.unsignedinteger]:
+    """Return every run of `block` tokens as a row of a view."""
+    tokens = shard.tokens
+    return as_strided(tokens, (len(tokens) - block + 1, block), tokens.strides * 2, writeable=False)
+
+
+@functools.lru_cache(maxsize=16)
+def _bounds(part: Part, which: str, packing: Stream) -> Numbers:
+    """Return how many starts lie before each block of a small part, and before its end."""
+    starts = part.sentences if which == "sentences" else part.documents
+    return starts.before(np.minimum(np.arange(len(packing) + 1) * packing.block, len(part)))

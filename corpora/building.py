@@ -19,11 +19,12 @@ from typing import Any
 import numpy as np
 from jaxtyping import Float64
 
-from corpora import vocabulary
+from corpora import taking, vocabulary
 from corpora.documents import INSTALLED, documents, files
+from corpora.encoding import Encoder, token_kind
 from corpora.progress import Progress
 from corpora.requests import Build
-from corpora.store import FORMAT, META, PARTS, read_meta
+from corpora.store import FORMAT, KINDS, META, PARTS, read_meta
 from corpora.vocabulary import Vocabulary
 from corpora.writing import Writer
 from foundation import durable, keys
@@ -77,7 +78,7 @@ def build(request: Build) -> Path:
 
 def _fill(folder: Path, request: Build, survey: Survey, identity: dict[str, Any]) -> None:
     if request.tokenizer is not None:
-        view = vocabulary.taken(request.tokenizer, folder)
+        view = taking.taken(request.tokenizer, folder).vocabulary
     else:
         with Progress("vocabulary", unit="documents") as progress:
             tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
@@ -107,7 +108,7 @@ def _check(request: Build) -> None:
     if not request.sources:
         raise BadUsage("no source is given", f"example: corpora build FILE.txt --out {request.out}")
     if request.tokenizer is not None:
-        vocabulary.suitable(request.tokenizer)
+        taking.opened(request.tokenizer)
     if request.vocabulary < vocabulary.SMALLEST:
         vocabulary.train([], request.vocabulary)  # refuses it in its own words
     if not 0 <= request.held_out <= 0.5:
@@ -122,7 +123,7 @@ def _identity(request: Build) -> dict[str, Any]:
     """Return what must be equal for a finished corpus to be the one that is asked for."""
     asked = {name: value for name, value in to_dict(request).items() if name not in ("out", "overwrite")}
     if request.tokenizer is not None:
-        asked["tokenizer"] = vocabulary.Vocabulary.open(request.tokenizer).sha256
+        asked["tokenizer"] = Vocabulary.of(taking.opened(request.tokenizer)).sha256
     found: dict[str, Any] = {}
     packages: dict[str, str] = {}
     for source in request.sources:
@@ -146,7 +147,7 @@ def _finished(request: Build, identity: dict[str, Any]) -> bool:
     out = request.out
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    if not ((out / META).is_file() and (out / "train.tokens").is_file()):
+    if not ((out / META).is_file() and any(out.glob("train*.tokens"))):
         raise BadUsage(f"--out {out} exists and is no corpus", "name another folder; this one is never overwritten")
     try:
         meta = read_meta(out)
@@ -224,16 +225,21 @@ def _survey(request: Build) -> Survey:
 
 
 def _write(request: Build, survey: Survey, view: Vocabulary, folder: Path) -> dict[str, Any]:
-    writers = {name: Writer(folder, name, view) for name in PARTS}
+    writers = {name: Writer(folder, name, 0, token_kind(view.size)) for name in PARTS}
+    encode = Encoder(view)
     with Progress("encoding", survey.words, "words") as progress:
         for batch in _batches(_documents(request)):
             apart = draws(request.seed, "held-out", batch) < survey.held_out
             for name, chosen in zip(PARTS, (~apart, apart), strict=True):
-                writers[name].add([text for text, here in zip(batch, chosen, strict=True) if here])
+                if chosen.any():
+                    own = [text for text, here in zip(batch, chosen, strict=True) if here]
+                    writers[name].add(encode(own))
             progress.add(sum(len(text.split()) for text in batch))
-    parts = {name: writer.close() for name, writer in writers.items()}
+    parts: dict[str, Any] = {name: writer.close() for name, writer in writers.items()}
     if sum(part["documents"] for part in parts.values()) != survey.documents:
         raise RunFailed("the sources have changed while they were read", "build again")
+    for told in parts.values():
+        told["shards"] = [{kind: told[kind] for kind in KINDS}]
     digest = hashlib.sha256(view.sha256.encode())
     for name in PARTS:
         digest.update(writers[name].digest.encode())
@@ -246,6 +252,6 @@ def _write(request: Build, survey: Survey, view: Vocabulary, folder: Path) -> di
         "bytes": survey.bytes,
         "empty": survey.empty,
         "vocabulary": view.size,
-        "dtype": writers["train"].kind.str,
+        "dtype": writers["train"].dtype.str,
         "parts": parts,
     }

@@ -1,8 +1,8 @@
 """What pieces of a vocabulary say, as bytes, and whether a tokenizer loses none of a text.
 
-    byte-level        Ġthe → " the"     each character stands for a byte (Radford et al. 2019, §2.2)
-      … with marks    ##er → "er"       WordPiece's, inside of words
-    characters        é → "é"           <0xC3> → the byte, of a character that has no piece
+byte-level        Ġthe → " the"     each character stands for a byte (Radford et al. 2019, §2.2)
+  … with marks    ##er → "er"       WordPiece's, inside of words
+characters        é → "é"           <0xC3> → the byte, of a character that has no piece
 """
 
 from __future__ import annotations
