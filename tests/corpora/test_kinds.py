@@ -21,7 +21,8 @@ from tests.corpora.conftest import prose
 from tests.objectives.kinds import TEXTS
 
 SIZE = 900
-HARD = "e\u0301 \u202eעברית\u202c 👩‍👩‍👧 \x01\x1f\x7f\x85\u2028\ufeff ﬁ ##a ### # <0x41> <mask></s> Ġ ▁ 我们在这里。 \r\n\t  x"
+HARD = "e\u0301 \u202eעבר\u202c 👩\u200d👩\u200d👧 \x01\x1f\x7f\x85\u2028\ufeff ﬁ "
+HARD += "##a ### # <0x41> <mask></s> Ġ ▁ 我们在这里。 \r\n\t  x"
 
 
 @cache
