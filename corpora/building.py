@@ -10,25 +10,23 @@ from __future__ import annotations
 import hashlib
 import os
 import sys
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass, field
-from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64, Int64
+from jaxtyping import Float64
 
-from corpora import vocabulary
+from corpora import taking, vocabulary
 from corpora.documents import INSTALLED, documents, files
-from corpora.encoding import Encoded
+from corpora.encoding import Encoder, token_kind
 from corpora.progress import Progress
 from corpora.requests import Build
-from corpora.sentences import starts
 from corpora.store import FORMAT, KINDS, META, PARTS, read_meta
 from corpora.vocabulary import Vocabulary
-from corpora.writing import Writer, token_kind
+from corpora.writing import Writer
 from foundation import durable, keys
 from foundation.refusal import BadData, BadUsage, RunFailed
 from foundation.request import to_dict
@@ -80,7 +78,7 @@ def build(request: Build) -> Path:
 
 def _fill(folder: Path, request: Build, survey: Survey, identity: dict[str, Any]) -> None:
     if request.tokenizer is not None:
-        view = vocabulary.taken(request.tokenizer, folder)
+        view = taking.taken(request.tokenizer, folder).vocabulary
     else:
         with Progress("vocabulary", unit="documents") as progress:
             tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
@@ -110,7 +108,7 @@ def _check(request: Build) -> None:
     if not request.sources:
         raise BadUsage("no source is given", f"example: corpora build FILE.txt --out {request.out}")
     if request.tokenizer is not None:
-        vocabulary.suitable(request.tokenizer)
+        taking.opened(request.tokenizer)
     if request.vocabulary < vocabulary.SMALLEST:
         vocabulary.train([], request.vocabulary)  # refuses it in its own words
     if not 0 <= request.held_out <= 0.5:
@@ -125,7 +123,7 @@ def _identity(request: Build) -> dict[str, Any]:
     """Return what must be equal for a finished corpus to be the one that is asked for."""
     asked = {name: value for name, value in to_dict(request).items() if name not in ("out", "overwrite")}
     if request.tokenizer is not None:
-        asked["tokenizer"] = vocabulary.Vocabulary.open(request.tokenizer).sha256
+        asked["tokenizer"] = Vocabulary.of(taking.opened(request.tokenizer)).sha256
     found: dict[str, Any] = {}
     packages: dict[str, str] = {}
     for source in request.sources:
@@ -228,13 +226,14 @@ def _survey(request: Build) -> Survey:
 
 def _write(request: Build, survey: Survey, view: Vocabulary, folder: Path) -> dict[str, Any]:
     writers = {name: Writer(folder, name, 0, token_kind(view.size)) for name in PARTS}
+    encode = Encoder(view)
     with Progress("encoding", survey.words, "words") as progress:
         for batch in _batches(_documents(request)):
             apart = draws(request.seed, "held-out", batch) < survey.held_out
             for name, chosen in zip(PARTS, (~apart, apart), strict=True):
                 if chosen.any():
                     own = [text for text, here in zip(batch, chosen, strict=True) if here]
-                    writers[name].add(_encoded(own, view))
+                    writers[name].add(encode(own))
             progress.add(sum(len(text.split()) for text in batch))
     parts: dict[str, Any] = {name: writer.close() for name, writer in writers.items()}
     if sum(part["documents"] for part in parts.values()) != survey.documents:
@@ -256,53 +255,3 @@ def _write(request: Build, survey: Survey, view: Vocabulary, folder: Path) -> di
         "dtype": writers["train"].dtype.str,
         "parts": parts,
     }
-
-
-def _encoded(texts: list[str], view: Vocabulary) -> Encoded:
-    """Return texts as they are stored.
-
-    A byte-level piece is as many bytes long as it has letters, and encoding loses no byte: so the offset of every
-    token is a cumulative sum, and sentence starts are found among them without asking the tokenizer for offsets.
-    """
-    encoded = view.encode_batch(texts)
-    sizes = np.array([len(ids) for ids in encoded], dtype=np.int64)
-    ids = np.fromiter(chain.from_iterable(encoded), dtype=np.int64, count=int(sizes.sum()))
-    bounds = np.concatenate(([0], np.cumsum(sizes)))
-    lengths = np.array([len(piece) for piece in view.pieces], dtype=np.int64)
-    sentences = sentence_tokens(texts, lengths[ids], bounds)
-    closed = np.insert(ids, bounds[1:], view.eos or 0)  # </s> after each document
-    shift = np.searchsorted(bounds, sentences, side="right") - 1  # one more token for each document before
-    words = sum(len(text.split()) for text in texts)
-    unknown = int((ids == view.unk).sum())
-    return Encoded(
-        closed.astype(token_kind(view.size)), bounds[:-1] + np.arange(len(texts)), sentences + shift, words, unknown
-    )
-
-
-def sentence_tokens(
-    texts: Sequence[str],
-    lengths: Int64[np.ndarray, " tokens"],
-    bounds: Int64[np.ndarray, " documents_and_1"],
-) -> Int64[np.ndarray, " sentences"]:
-    """Return the sorted places among the tokens of `texts` that hold a sentence's first letter.
-
-    `lengths` are the bytes of each token of all texts, `bounds` where each text's tokens begin. A document's
-    first token is always one.
-    """
-    ends = np.cumsum(lengths)
-    begins: list[int] = []
-    base = 0
-    for text in texts:
-        found = starts(text)
-        if text.isascii():
-            begins += [base + place for place in found]
-            base += len(text)
-            continue
-        last = 0
-        for place in found:
-            base += len(text[last:place].encode())
-            begins.append(base)
-            last = place
-        base += len(text[last:].encode())
-    inside = np.searchsorted(ends, np.array(begins, dtype=np.int64), side="right")
-    return np.union1d(inside, bounds[:-1])

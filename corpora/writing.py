@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from corpora.encoding import Encoded
+from corpora.encoding import Encoded, token_kind
 from corpora.store import KINDS, stem
 from foundation.refusal import BadUsage
+
+__all__ = ["Writer", "token_kind"]
 
 _LIMIT = 1 << 32
 
@@ -58,8 +60,3 @@ class Writer:
     def digest(self) -> str:
         """The sha256 of each file, one after the other."""
         return " ".join(f"{self.name}.{kind} {digest.hexdigest()}" for kind, digest in self.digests.items())
-
-
-def token_kind(size: int) -> np.dtype[np.unsignedinteger]:
-    """Return the smallest type that holds every id of a vocabulary of `size` pieces."""
-    return np.dtype("<u2" if size <= 1 << 16 else "<u4")
