@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -20,9 +21,10 @@ import numpy as np
 from jaxtyping import Float64
 
 from corpora import vocabulary
-from corpora.documents import INSTALLED, documents, files
+from corpora.documents import Reading, Source, within
 from corpora.progress import Progress
 from corpora.requests import Build
+from corpora.sources import INSTALLED, sources
 from corpora.store import FORMAT, META, PARTS, read_meta
 from corpora.vocabulary import Vocabulary
 from corpora.writing import Writer
@@ -72,6 +74,7 @@ def build(request: Build) -> Path:
             _fill(folder, request, survey, identity)
     except OSError as error:
         raise RunFailed(f"--out {request.out}: {error.strerror or error}", "nothing is left there") from error
+    shutil.rmtree(request.out.with_name(f".{request.out.name}.spool"), ignore_errors=True)
     return request.out
 
 
@@ -125,15 +128,9 @@ def _identity(request: Build) -> dict[str, Any]:
         asked["tokenizer"] = vocabulary.Vocabulary.open(request.tokenizer).sha256
     found: dict[str, Any] = {}
     packages: dict[str, str] = {}
-    for source in request.sources:
-        if source == INSTALLED:
-            from corpora import installed
-
-            found[INSTALLED] = installed.fingerprint()
-            packages = installed.packages()
-        for path in files(source):
-            told = path.stat()
-            found[str(path)] = {"bytes": told.st_size, "modified": told.st_mtime_ns}
+    for source in _sources(request):
+        found[source.name] = source.identity()
+        packages = found[source.name].pop("packages", packages)
     return {"request": asked, "sources": found, "packages": packages}
 
 
@@ -168,7 +165,13 @@ def _finished(request: Build, identity: dict[str, Any]) -> bool:
 
 
 def _documents(request: Build) -> Iterator[str]:
-    return documents(request.sources, separator=request.separator, words=request.words, limit=request.documents)
+    texts = (text for source in _sources(request) for text, _ in source.read())
+    return within(texts, request.words, request.documents)
+
+
+def _sources(request: Build) -> list[Source]:
+    spool = request.out.with_name(f".{request.out.name}.spool")
+    return sources(request.sources, Reading(separator=request.separator), spool, request.words)
 
 
 def _batches(texts: Iterator[str]) -> Iterator[list[str]]:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Mapping, Sequence
 
 from foundation.refusal import BadData
 
@@ -26,6 +26,18 @@ def chosen(where: str, asked: str, found: Mapping[str, bool]) -> str:
     if len(texts) != 1:
         raise missing(where, USUAL, found)
     return texts[0]
+
+
+def prose(header: Sequence[str], row: Sequence[str]) -> dict[str, bool]:
+    """Return the columns of a table without types, each with whether its first row holds no number there."""
+    found = dict.fromkeys(header, True)
+    for name, value in zip(header, row, strict=False):
+        try:
+            float(value)
+            found[name] = False
+        except ValueError:
+            pass
+    return found
 
 
 def missing(where: str, name: str, found: Iterable[str]) -> BadData:

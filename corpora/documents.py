@@ -13,7 +13,7 @@ import re
 import unicodedata
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass
-from typing import Any, Literal, Protocol, cast
+from typing import Any, Protocol, runtime_checkable
 
 from foundation.refusal import BadUsage
 
@@ -32,9 +32,9 @@ class Reading:
     separator: str = ""
     """The line that stands between the documents of a text file, in place of a blank one."""
     column: str = ""
-    """The column of tables, and key of JSON lines, that holds the text; by default "text", else the only one of text."""
+    """The column of tables, and key of JSON lines, that holds the text: "text", else the only one of text."""
     encoding: str = ""
-    """How text is encoded, as Python names it; by default UTF-8, or the UTF-16 or UTF-32 that a byte-order mark tells."""
+    """How text is encoded, as Python names it; by default UTF-8, or UTF-16 or UTF-32 by their byte-order mark."""
     normalise: str = ""
     """Unicode normalisation of the text: NFC, NFKC, NFD or NFKD; by default none."""
 
@@ -54,7 +54,7 @@ class Reading:
             raise BadUsage(f"--normalise {self.normalise}: unknown", f"known: {', '.join(FORMS)}")
         try:
             codecs.getincrementaldecoder(self.encoding or "utf-8")
-            b"".decode(self.encoding or "utf-8")
+            "".encode(self.encoding or "utf-8")  # which also refuses codecs that give no text
         except LookupError as error:
             raise BadUsage(f"--encoding {self.encoding}: unknown", "for example: utf-16-le, cp1252, gb18030") from error
 
@@ -62,10 +62,11 @@ class Reading:
         """Return a cleaned text in the normal form that is asked for."""
         if not self.normalise:
             return text
-        normal = unicodedata.normalize(cast(Literal["NFC"], self.normalise), text)
+        normal = unicodedata.normalize(self.normalise, text)  # type: ignore[arg-type]  # one of FORMS
         return normal if normal == text else clean(normal)
 
 
+@runtime_checkable
 class Source(Protocol):
     """One file, table, split of a hub data set, copy of standard input, or the installed documentation."""
 

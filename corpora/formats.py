@@ -1,6 +1,6 @@
 """What the name of a file says about it, and what its first bytes say against that.
 
-    notes.md.zst ─▶ kind ".md", opened through zstd
+notes.md.zst ─▶ kind ".md", opened through zstd
 """
 
 from __future__ import annotations
@@ -28,7 +28,7 @@ COMPRESSED = {".gz": "gzip", ".bz2": "bzip2", ".xz": "xz", ".zst": "zstd"}
 KNOWN = f"{', '.join((*PROSE, *RECORDS, *CELLS))}, each also with {', '.join(COMPRESSED)}, and {PARQUET}"
 BROKEN = (gzip.BadGzipFile, EOFError, zlib.error, lzma.LZMAError, zstd.ZstdError)
 
-_WINDOW = {zstd.DecompressionParameter.window_log_max: 31}  # what zstd --long=31 has written, as large dumps are
+_WINDOW = {int(zstd.DecompressionParameter.window_log_max): 31}  # what zstd --long=31 has written, as large dumps are
 _MAGIC = {
     b"%PDF-": "PDF",
     b"PK\x03\x04": "zip, or an office document",

@@ -64,7 +64,9 @@ class Cells(File):
                     yield reader.line_num, row
         except csv.Error as error:
             what = f"{self.name}:{reader.line_num}: not CSV: {error}"
-            raise BadData(what, "a quotation mark inside a quoted field is doubled; a table by tabs is named .tsv") from error
+            raise BadData(
+                what, "quotation marks inside a quoted field are doubled; a table by tabs is a .tsv"
+            ) from error
 
 
 @dataclass(frozen=True)

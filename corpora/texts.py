@@ -32,8 +32,9 @@ class TextFile(File):
     def _split(self, place: int, records: bool) -> Iterator[tuple[str, int]]:
         separator = self.reading.separator.strip()
         held: list[str] = []
-        for place, text in self.blocks(place):
-            counted = at = 0  # `place` is the byte at character `counted`, `at` the character behind the line
+        end = place
+        for end, text in self.blocks(place):
+            counted = at = 0  # `end` is the byte at character `counted`, `at` the character behind the line
             ascii_only = text.isascii()
             for line in text.splitlines(keepends=True):
                 at += len(line)
@@ -43,13 +44,13 @@ class TextFile(File):
                     if not records:
                         continue
                 if held and (records or line == separator):
-                    place += at - counted if ascii_only else len(text[counted:at].encode())
+                    end += at - counted if ascii_only else len(text[counted:at].encode())
                     counted = at
-                    yield "\n".join(held), place
+                    yield "\n".join(held), end
                     held = []
-            place += len(text[counted:].encode())
+            end += len(text[counted:].encode())
         if held:
-            yield "\n".join(held), place
+            yield "\n".join(held), end
 
     def _whole(self, place: int) -> Iterator[tuple[str, int]]:
         texts, end = [], place
@@ -84,10 +85,10 @@ class Records(File):
 
     def _records(self, place: int) -> Iterator[tuple[Any, int, int]]:
         """Yield (record, offset of its line, offset behind it)."""
-        for place, text in self.blocks(place, returns=False):
+        for end, text in self.blocks(place, returns=False):
             ascii_only, halves = text.isascii(), _HALF.search(text) is not None
             for line in io.StringIO(text, newline="\n"):
-                at, place = place, place + (len(line) if ascii_only else len(line.encode()))
+                at, end = end, end + (len(line) if ascii_only else len(line.encode()))
                 if line.isspace():
                     continue
                 try:
@@ -95,7 +96,7 @@ class Records(File):
                 except (ValueError, RecursionError) as error:
                     what = f"{self.name}:{self._line(at)}: not JSON: {error}"
                     raise BadData(what, "each line must be one JSON object") from error
-                yield _mended(record) if halves else record, at, place
+                yield _mended(record) if halves else record, at, end
 
     def _textless(self, record: Any, at: int) -> BadData:
         where = f"{self.name}:{self._line(at)}"

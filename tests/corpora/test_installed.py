@@ -147,7 +147,7 @@ def test_the_embedded_corpus_names_what_it_was_made_from(environment: Environmen
     meta = json.loads((Path(first) / "meta.json").read_text())
     assert meta["words"] == 5000
     assert meta["packages"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert len(meta["sources"]["installed"]) == 64
+    assert len(meta["sources"]["installed"]["fingerprint"]) == 64
 
 
 def test_processes_that_ask_at_once_build_once(environment: Environment) -> None:
