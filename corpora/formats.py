@@ -10,8 +10,8 @@ import gzip
 import lzma
 import sys
 import zlib
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, cast
 
 from foundation.refusal import BadData
 
@@ -57,17 +57,17 @@ def known(path: Path) -> bool:
     return kind(path) in (*PROSE, *RECORDS, *CELLS)
 
 
-def undone(path: Path) -> IO[bytes]:
+def undone(path: Path) -> BufferedIOBase:
     """Open a file for reading, its compression undone; places and seeking are those of what it holds."""
     match path.suffix.lower():
         case ".gz":
-            return cast(IO[bytes], gzip.open(path))
+            return gzip.open(path)
         case ".bz2":
-            return cast(IO[bytes], bz2.open(path))
+            return bz2.open(path)
         case ".xz":
-            return cast(IO[bytes], lzma.open(path))
+            return lzma.open(path)
         case ".zst":
-            return cast(IO[bytes], zstd.open(path, options=_WINDOW))
+            return zstd.open(path, options=_WINDOW)
         case _:
             return path.open("rb")
 

@@ -11,8 +11,9 @@ from __future__ import annotations
 import codecs
 from collections.abc import Iterator
 from dataclasses import dataclass
+from io import BufferedIOBase
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from corpora import formats
 from corpora.documents import Reading
@@ -67,7 +68,7 @@ class File:
             what = f"{self.name}: broken {packed} after {offset:,} bytes of text: {error}"
             raise BadData(what, "fetch the file again") from error
 
-    def _pieces(self, file: IO[bytes], place: int) -> Iterator[bytes]:
+    def _pieces(self, file: BufferedIOBase, place: int) -> Iterator[bytes]:
         head = file.read(8)
         encoding = self.reading.encoding
         if not encoding:
@@ -81,7 +82,7 @@ class File:
         while piece := file.read(BLOCK):
             yield piece
 
-    def _transcoded(self, file: IO[bytes], encoding: str) -> Iterator[bytes]:
+    def _transcoded(self, file: BufferedIOBase, encoding: str) -> Iterator[bytes]:
         decoder = codecs.getincrementaldecoder(encoding)()
         fed, raw = 0, b"-"
         while raw:

@@ -57,8 +57,8 @@ class TextFile(File):
         for end, text in self.blocks(place):
             texts.append(text)
             end += len(text.encode())
-        if texts or not place:
-            yield clean("".join(texts)), end
+        if texts or not place:  # an empty file is an empty document; behind it is not where it began
+            yield clean("".join(texts)), max(end, 1)
 
 
 @dataclass(frozen=True)
