@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from corpora import blocks, building
+from corpora.packing import packed
 from corpora.requests import Build, Show
 from corpora.store import Corpus
 from foundation import keys
@@ -23,12 +24,11 @@ def show(request: Show) -> None:
     corpus = Corpus.open(request.corpus)
     print(_summary(corpus))
     part = corpus.part("train")
-    total = blocks.count(part, request.block)
+    rows = packed(part, request.block)
+    total = len(rows)
     chosen = keys.order(keys.fold(request.seed, "show"), total, np.arange(min(request.blocks, total)))
     chosen = np.sort(chosen)
-    found = blocks.gather(
-        part, request.block, chosen, keys.fold(request.seed, "show", chosen), corpus.vocabulary.pad or 0
-    )
+    found = blocks.gather(part, rows, chosen, keys.fold(request.seed, "show", chosen), corpus.vocabulary.pad or 0)
     print("\n‖ begins a document, | a sentence")
     for row, index in enumerate(chosen):
         print(f"\nblock {index:,} of {total:,}\n{_marked(corpus, found, row)}")

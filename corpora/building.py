@@ -9,25 +9,26 @@ from __future__ import annotations
 
 import hashlib
 import os
-import shutil
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 from contextlib import contextmanager
 from dataclasses import dataclass, field
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Float64
+from jaxtyping import Float64, Int64
 
 from corpora import vocabulary
-from corpora.documents import Reading, Source, within
+from corpora.documents import INSTALLED, documents, files
+from corpora.encoding import Encoded
 from corpora.progress import Progress
 from corpora.requests import Build
-from corpora.sources import INSTALLED, sources
-from corpora.store import FORMAT, META, PARTS, read_meta
+from corpora.sentences import starts
+from corpora.store import FORMAT, KINDS, META, PARTS, read_meta
 from corpora.vocabulary import Vocabulary
-from corpora.writing import Writer
+from corpora.writing import Writer, token_kind
 from foundation import durable, keys
 from foundation.refusal import BadData, BadUsage, RunFailed
 from foundation.request import to_dict
@@ -74,7 +75,6 @@ def build(request: Build) -> Path:
             _fill(folder, request, survey, identity)
     except OSError as error:
         raise RunFailed(f"--out {request.out}: {error.strerror or error}", "nothing is left there") from error
-    shutil.rmtree(request.out.with_name(f".{request.out.name}.spool"), ignore_errors=True)
     return request.out
 
 
@@ -128,9 +128,15 @@ def _identity(request: Build) -> dict[str, Any]:
         asked["tokenizer"] = vocabulary.Vocabulary.open(request.tokenizer).sha256
     found: dict[str, Any] = {}
     packages: dict[str, str] = {}
-    for source in _sources(request):
-        found[source.name] = source.identity()
-        packages = found[source.name].pop("packages", packages)
+    for source in request.sources:
+        if source == INSTALLED:
+            from corpora import installed
+
+            found[INSTALLED] = installed.fingerprint()
+            packages = installed.packages()
+        for path in files(source):
+            told = path.stat()
+            found[str(path)] = {"bytes": told.st_size, "modified": told.st_mtime_ns}
     return {"request": asked, "sources": found, "packages": packages}
 
 
@@ -143,7 +149,7 @@ def _finished(request: Build, identity: dict[str, Any]) -> bool:
     out = request.out
     if not out.exists() or (out.is_dir() and not any(out.iterdir())):
         return False
-    if not ((out / META).is_file() and (out / "train.tokens").is_file()):
+    if not ((out / META).is_file() and any(out.glob("train*.tokens"))):
         raise BadUsage(f"--out {out} exists and is no corpus", "name another folder; this one is never overwritten")
     try:
         meta = read_meta(out)
@@ -165,13 +171,7 @@ def _finished(request: Build, identity: dict[str, Any]) -> bool:
 
 
 def _documents(request: Build) -> Iterator[str]:
-    texts = (text for source in _sources(request) for text, _ in source.read())
-    return within(texts, request.words, request.documents)
-
-
-def _sources(request: Build) -> list[Source]:
-    spool = request.out.with_name(f".{request.out.name}.spool")
-    return sources(request.sources, Reading(separator=request.separator), spool, request.words)
+    return documents(request.sources, separator=request.separator, words=request.words, limit=request.documents)
 
 
 def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
@@ -227,16 +227,20 @@ def _survey(request: Build) -> Survey:
 
 
 def _write(request: Build, survey: Survey, view: Vocabulary, folder: Path) -> dict[str, Any]:
-    writers = {name: Writer(folder, name, view) for name in PARTS}
+    writers = {name: Writer(folder, name, 0, token_kind(view.size)) for name in PARTS}
     with Progress("encoding", survey.words, "words") as progress:
         for batch in _batches(_documents(request)):
             apart = draws(request.seed, "held-out", batch) < survey.held_out
             for name, chosen in zip(PARTS, (~apart, apart), strict=True):
-                writers[name].add([text for text, here in zip(batch, chosen, strict=True) if here])
+                if chosen.any():
+                    own = [text for text, here in zip(batch, chosen, strict=True) if here]
+                    writers[name].add(_encoded(own, view))
             progress.add(sum(len(text.split()) for text in batch))
-    parts = {name: writer.close() for name, writer in writers.items()}
+    parts: dict[str, Any] = {name: writer.close() for name, writer in writers.items()}
     if sum(part["documents"] for part in parts.values()) != survey.documents:
         raise RunFailed("the sources have changed while they were read", "build again")
+    for told in parts.values():
+        told["shards"] = [{kind: told[kind] for kind in KINDS}]
     digest = hashlib.sha256(view.sha256.encode())
     for name in PARTS:
         digest.update(writers[name].digest.encode())
@@ -249,6 +253,56 @@ def _write(request: Build, survey: Survey, view: Vocabulary, folder: Path) -> di
         "bytes": survey.bytes,
         "empty": survey.empty,
         "vocabulary": view.size,
-        "dtype": writers["train"].kind.str,
+        "dtype": writers["train"].dtype.str,
         "parts": parts,
     }
+
+
+def _encoded(texts: list[str], view: Vocabulary) -> Encoded:
+    """Return texts as they are stored.
+
+    A byte-level piece is as many bytes long as it has letters, and encoding loses no byte: so the offset of every
+    token is a cumulative sum, and sentence starts are found among them without asking the tokenizer for offsets.
+    """
+    encoded = view.encode_batch(texts)
+    sizes = np.array([len(ids) for ids in encoded], dtype=np.int64)
+    ids = np.fromiter(chain.from_iterable(encoded), dtype=np.int64, count=int(sizes.sum()))
+    bounds = np.concatenate(([0], np.cumsum(sizes)))
+    lengths = np.array([len(piece) for piece in view.pieces], dtype=np.int64)
+    sentences = sentence_tokens(texts, lengths[ids], bounds)
+    closed = np.insert(ids, bounds[1:], view.eos or 0)  # </s> after each document
+    shift = np.searchsorted(bounds, sentences, side="right") - 1  # one more token for each document before
+    words = sum(len(text.split()) for text in texts)
+    unknown = int((ids == view.unk).sum())
+    return Encoded(
+        closed.astype(token_kind(view.size)), bounds[:-1] + np.arange(len(texts)), sentences + shift, words, unknown
+    )
+
+
+def sentence_tokens(
+    texts: Sequence[str],
+    lengths: Int64[np.ndarray, " tokens"],
+    bounds: Int64[np.ndarray, " documents_and_1"],
+) -> Int64[np.ndarray, " sentences"]:
+    """Return the sorted places among the tokens of `texts` that hold a sentence's first letter.
+
+    `lengths` are the bytes of each token of all texts, `bounds` where each text's tokens begin. A document's
+    first token is always one.
+    """
+    ends = np.cumsum(lengths)
+    begins: list[int] = []
+    base = 0
+    for text in texts:
+        found = starts(text)
+        if text.isascii():
+            begins += [base + place for place in found]
+            base += len(text)
+            continue
+        last = 0
+        for place in found:
+            base += len(text[last:place].encode())
+            begins.append(base)
+            last = place
+        base += len(text[last:].encode())
+    inside = np.searchsorted(ends, np.array(begins, dtype=np.int64), side="right")
+    return np.union1d(inside, bounds[:-1])

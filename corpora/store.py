@@ -1,10 +1,11 @@
 """The store: a corpus as token files that are mapped into memory, never loaded.
 
-DIR/meta.json                      words, documents, tokens, sources, request, fingerprint
-DIR/train.tokens                   uint16 or uint32, little-endian; each document followed by </s>
-DIR/train.documents                int64: where document i begins, and at last where the tokens end
-DIR/train.sentences                int64: where sentences begin; each document's first token is one
-DIR/held-out.…                     the same of the documents set aside
+DIR/meta.json                      words, documents, tokens, sources, request, fingerprint, the counts of each shard
+DIR/train-00000.tokens             uint16 or uint32, little-endian; each document followed by its end token
+DIR/train-00000.documents          uint32: where documents begin in the shard, and at last where its tokens end
+DIR/train-00000.sentences          uint32: where sentences begin in the shard; each document's first token is one
+DIR/train-00001.…                  the next shard
+DIR/held-out-00000.…               the same of the documents set aside; a shard may be empty in one part
 DIR/tokenizer.json …               the vocabulary, as transformers opens it
 DIR/manifest.json                  size and sha256 of every file
 """
@@ -12,36 +13,28 @@ DIR/manifest.json                  size and sha256 of every file
 from __future__ import annotations
 
 import json
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt
 
 from corpora.cache import alone, cache_folder
+from corpora.part import Files, Part
 from corpora.requests import Build
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadData, unknown
 
 META = "meta.json"
-FORMAT = 1
+FORMAT = 2
 PARTS = ("train", "held-out")
+KINDS = ("tokens", "documents", "sentences")
 
 __all__ = ["META", "PARTS", "Build", "Corpus", "Part", "build", "cache_folder", "embedded"]
 
 
-@dataclass(frozen=True, eq=False)
-class Part:
-    """The tokens of one part of a corpus with the places where its documents and sentences begin."""
-
-    name: str
-    tokens: UInt[np.ndarray, " tokens"]
-    documents: Int64[np.ndarray, " bounds"]
-    sentences: Int64[np.ndarray, " sentences"]
-
-    def __len__(self) -> int:
-        return len(self.tokens)
+def stem(part: str, shard: int) -> str:
+    """Return what the names of the files of a shard begin with."""
+    return f"{part}-{shard:05}"
 
 
 class Corpus:
@@ -62,22 +55,28 @@ class Corpus:
         meta = read_meta(folder)
         corpus = cls(folder, meta, Vocabulary.open(folder))
         for name in PARTS:
-            part = corpus.part(name)
-            told = meta["parts"][name]
-            if len(part) != told["tokens"] or len(part.documents) != told["documents"] + 1:
-                raise BadData(f"{folder}: the files of {name} do not have the size that {META} tells", "build it again")
+            corpus._check(name)
         return corpus
 
     def part(self, name: str) -> Part:
         """Return the part "train" or "held-out"."""
         if name not in PARTS:
             raise unknown("part of a corpus", name, PARTS)
-        return Part(
-            name,
-            _map(self.folder / f"{name}.tokens", self.meta["dtype"]),
-            _map(self.folder / f"{name}.documents", "<i8"),
-            _map(self.folder / f"{name}.sentences", "<i8"),
-        )
+        told = self.meta["parts"][name]["shards"]
+        shards = [Files(self.folder / stem(name, number), self.meta["dtype"]) for number in range(len(told))]
+        sizes = [(shard["tokens"], shard["documents"], shard["sentences"]) for shard in told]
+        return Part(name, shards, sizes, f"{self.fingerprint[:32]}-{name}")
+
+    def _check(self, part: str) -> None:
+        token = np.dtype(self.meta["dtype"]).itemsize
+        for number, told in enumerate(self.meta["parts"][part]["shards"]):
+            sizes = (token * told["tokens"], 4 * told["documents"] + 4, 4 * told["sentences"])
+            for kind, size in zip(KINDS, sizes, strict=True):
+                path = self.folder / f"{stem(part, number)}.{kind}"
+                if not path.is_file():
+                    raise BadData(f"{path} is missing", "build the corpus again")
+                if (found := path.stat().st_size) != size:
+                    raise BadData(f"{path} has {found:,} bytes, {META} tells {size:,}", "build the corpus again")
 
 
 def read_meta(folder: Path) -> dict[str, Any]:
@@ -97,14 +96,6 @@ def read_meta(folder: Path) -> dict[str, Any]:
     if found != FORMAT:
         raise BadData(f"{folder}: a corpus of format {found}; this version reads {FORMAT}", "build it again")
     return meta
-
-
-def _map(path: Path, kind: str) -> np.ndarray:
-    if not path.is_file():
-        raise BadData(f"{path} is missing", "build the corpus again")
-    if path.stat().st_size == 0:  # nothing can be mapped
-        return np.empty(0, dtype=kind)
-    return np.memmap(path, dtype=kind, mode="r")
 
 
 def build(request: Build) -> Path:

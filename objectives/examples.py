@@ -7,6 +7,7 @@ ends, and the key of its noise.
 
 from __future__ import annotations
 
+import functools
 import operator
 from collections import UserDict
 from collections.abc import Callable, Mapping, Sequence
@@ -17,7 +18,8 @@ import numpy as np
 from jaxtyping import Bool, Int64, UInt64
 
 from corpora import blocks
-from corpora.store import Part
+from corpora.packing import Packing, packed
+from corpora.part import Part
 from corpora.vocabulary import Vocabulary
 from foundation.keys import at, fold, order
 from foundation.refusal import BadData, BadUsage
@@ -57,6 +59,8 @@ class Examples:
     """Key of the order; None for the order of the corpus, in which strangers are drawn (``Collator.others``)."""
     passes: int = 1
     """How often each block is read."""
+    packing: str = "stream"
+    """How documents stand in blocks (``corpora.packing``)."""
 
     def __post_init__(self) -> None:
         """Refuse an empty part and numbers that cannot be."""
@@ -65,10 +69,15 @@ class Examples:
         if not len(self.part):
             raise BadData(f"the part {self.part.name} of the corpus is empty", "build it with more documents in it")
 
+    @functools.cached_property
+    def table(self) -> Packing:
+        """Which pieces of the part stand in which example."""
+        return packed(self.part, self.block, self.packing)
+
     @property
     def blocks(self) -> int:
         """Blocks in one pass."""
-        return blocks.count(self.part, self.block)
+        return len(self.table)
 
     def __len__(self) -> int:
         return self.passes * self.blocks
@@ -88,18 +97,21 @@ class Examples:
         if wanted.size and (wanted.min() < -total or wanted.max() >= total):
             raise IndexError(f"a position outside [0, {total})")
         wanted %= total
-        begins = self._indices(wanted) * self.block
-        ends = np.minimum(begins + self.block, len(self.part))
-        texts = np.searchsorted(self.part.documents, begins, side="right") - 1
+        indices = self._indices(wanted)
+        found = blocks.gather(self.part, self.table, indices, wanted.astype(np.uint64), 0)
+        pieces = self.table.pieces(indices)
+        texts = self.part.document_of(pieces.begins[pieces.columns == 0])
         return [
             Item(
-                input_ids=np.array(self.part.tokens[begin:end], dtype=np.int64),
+                input_ids=found.ids[row, :length],
                 id=position,
                 document=text,
-                sentences=_between(self.part.sentences, begin, end),
-                documents=_between(self.part.documents[:-1], begin, end),
+                sentences=np.flatnonzero(found.sentences[row]),
+                documents=np.flatnonzero(found.documents[row]),
             )
-            for position, text, begin, end in np.stack([wanted, texts, begins, ends], axis=1).tolist()
+            for row, (position, text, length) in enumerate(
+                zip(wanted.tolist(), texts.tolist(), found.lengths.tolist(), strict=True)
+            )
         ]
 
     def _indices(self, positions: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
@@ -111,12 +123,6 @@ class Examples:
             here = epochs == epoch
             found[here] = order(fold(self.seed, "order", int(epoch)), self.blocks, within[here])
         return found
-
-
-def _between(starts: Int64[np.ndarray, " starts"], begin: int, end: int) -> Int64[np.ndarray, " found"]:
-    """Return the sorted starts in [begin, end), counted from begin."""
-    first, last = np.searchsorted(starts, (begin, end))
-    return starts[first:last] - begin
 
 
 class Row(NamedTuple):

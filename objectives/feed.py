@@ -15,7 +15,8 @@ from jaxtyping import Int
 
 from corpora import blocks
 from corpora.blocks import Blocks
-from corpora.store import Part
+from corpora.packing import Packing, packed
+from corpora.part import Part
 from corpora.vocabulary import Vocabulary
 from foundation.keys import Keys, below, fold, order
 from objectives import Batch, Objective
@@ -35,11 +36,18 @@ class Feed:
     seed: int
     total: int | None = None
     """Positions of the whole run, by which schedules of noise go; without it every row is read as at the run's end."""
+    packing: str = "stream"
+    """How documents stand in blocks (``corpora.packing``)."""
+
+    @functools.cached_property
+    def table(self) -> Packing:
+        """Which pieces of the part stand in which block."""
+        return packed(self.part, self.block, self.packing)
 
     @property
     def blocks(self) -> int:
         """Blocks in one pass."""
-        return blocks.count(self.part, self.block)
+        return len(self.table)
 
     def indices(self, positions: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
         """Return the block at each position; a run reads on from position to position, so they are found in shelves."""
@@ -71,29 +79,26 @@ class Feed:
         progress = np.minimum(positions / self.total, 1.0) if self.total else np.ones(len(positions))
         others = below(self.blocks, fold(keys, "others")) if self.objective.strangers else None
         pad = self.vocabulary.pad or 0
-        return blocks.gather(self.part, self.block, self.indices(positions), keys, pad, progress, others)
+        return blocks.gather(self.part, self.table, self.indices(positions), keys, pad, progress, others)
 
     def _pieces(self, positions: np.ndarray, which: np.ndarray, pieces: int) -> Blocks:
         """Return piece ``which[i]`` of the block at ``positions[i]``."""
         pad, block = self.vocabulary.pad or 0, self.block // pieces
         keys = fold(_noise(self.seed), positions, "piece", which)
         indices = self.indices(positions)
-        whole = blocks.gather(self.part, self.block, indices, keys, pad)
+        whole = blocks.gather(self.part, self.table, indices, keys, pad)
         found = cut(whole, pieces, which)
         found.progress = (
             np.minimum((positions + which / pieces) / self.total, 1.0) if self.total else np.ones(len(keys))
         )
         if self.objective.strangers:
-            others = below(blocks.count(self.part, block), fold(keys, "others"))
-            found.others = blocks.gather(self.part, block, others, keys, pad)
-            found.others.texts = _texts(self.part, others * block)
-            found.texts = _texts(self.part, indices * self.block + bounds(whole.lengths, self.block, pieces, which)[0])
+            rows = packed(self.part, block)
+            others = below(len(rows), fold(keys, "others"))
+            found.others = blocks.gather(self.part, rows, others, keys, pad)
+            found.others.texts = self.part.document_of(others * block)
+            begins = indices * self.block + bounds(whole.lengths, self.block, pieces, which)[0]
+            found.texts = self.part.document_of(begins)
         return found
-
-
-def _texts(part: Part, places: np.ndarray) -> np.ndarray:
-    """Return the number of the document that each place of the part lies in."""
-    return np.searchsorted(part.documents, places, side="right") - 1
 
 
 @functools.lru_cache(maxsize=16)

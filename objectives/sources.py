@@ -14,7 +14,8 @@ import numpy as np
 from jaxtyping import Int
 
 from corpora import sentences
-from corpora.blocks import Blocks, count
+from corpora.blocks import Blocks
+from corpora.packing import packed
 from corpora.store import Corpus
 from corpora.vocabulary import SPECIALS, Vocabulary
 from foundation import request
@@ -108,7 +109,7 @@ def blocks(asked: Show, corpus: Corpus) -> tuple[np.ndarray, int]:
         raise BadData(f"{corpus.folder} has no text to train on", "build it from more text")
     if asked.block < 1:
         raise BadUsage(f"--block {asked.block} is below 1", "give the corpus tokens per example")
-    most = count(part, asked.block)
+    most = len(packed(part, asked.block))
     return chosen(asked.row, asked.rows, 1, most, f"{corpus.folder} has {most:,} blocks of {asked.block} tokens"), most
 
 

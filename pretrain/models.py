@@ -81,7 +81,7 @@ def _ready(
 
 def _frequencies(corpus: Corpus) -> torch.Tensor:
     """Return the shares of the pieces in (the first 10 M tokens of) the training text, none of them zero."""
-    tokens = corpus.part("train").tokens[:10_000_000]
+    tokens = corpus.part("train").tokens(0, 10_000_000)
     counts = np.bincount(tokens, minlength=corpus.vocabulary.size) + 0.1
     return torch.from_numpy(counts / counts.sum()).float()
 

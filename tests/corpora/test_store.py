@@ -25,8 +25,8 @@ def asked(notes: Path, out: Path, **more: object) -> Build:
 
 def texts(corpus: Corpus, name: str) -> list[str]:
     part = corpus.part(name)
-    bounds = part.documents.tolist()
-    return [corpus.vocabulary.decode(part.tokens[a : b - 1]) for a, b in itertools.pairwise(bounds)]
+    bounds = [*part.documents.at(np.arange(len(part.documents))).tolist(), len(part)]
+    return [corpus.vocabulary.decode(part.tokens(a, b - 1)) for a, b in itertools.pairwise(bounds)]
 
 
 def test_every_document_comes_back_once_and_in_order(corpus: Corpus) -> None:
@@ -41,20 +41,22 @@ def test_every_document_comes_back_once_and_in_order(corpus: Corpus) -> None:
 def test_each_document_ends_with_its_mark_and_has_no_other_special_token(corpus: Corpus) -> None:
     for name in PARTS:
         part = corpus.part(name)
-        special = ~corpus.vocabulary.ordinary[part.tokens]
-        assert np.flatnonzero(special).tolist() == (part.documents[1:] - 1).tolist()
-        assert set(part.tokens[special].tolist()) == {corpus.vocabulary.eos}
+        special = ~corpus.vocabulary.ordinary[part.tokens()]
+        bounds = part.documents.at(np.arange(len(part.documents)))
+        assert np.flatnonzero(special).tolist() == [*(bounds[1:] - 1).tolist(), len(part) - 1]
+        assert set(part.tokens()[special].tolist()) == {corpus.vocabulary.eos}
 
 
 def test_sentences_start_at_the_tokens_that_hold_their_first_letters(corpus: Corpus) -> None:
     for name in PARTS:
         part, expected = corpus.part(name), []
         for number, text in enumerate(texts(corpus, name)):
-            begin = int(part.documents[number])
+            begin = int(part.documents.at(np.array([number]))[0])
             spans = corpus.vocabulary.tokenizer.encode(text).offsets
             expected += [begin + next(i for i, (a, b) in enumerate(spans) if a <= p < b) for p in starts(text)]
-        assert part.sentences.tolist() == expected
-        assert set(part.documents[:-1].tolist()) <= set(part.sentences.tolist())
+        sentences = part.sentences.at(np.arange(len(part.sentences))).tolist()
+        assert sentences == expected
+        assert set(part.documents.at(np.arange(len(part.documents))).tolist()) <= set(sentences)
 
 
 def test_the_counts_are_those_of_the_text(corpus: Corpus) -> None:
@@ -100,7 +102,7 @@ def test_a_small_corpus_still_holds_one_document_out(tmp_path: Path) -> None:
     path.write_text("The only one is here.\n")
     one = Corpus.open(build(asked(path, tmp_path / "one", held_out=0.01)))
     assert len(one.part("held-out")) == 0
-    assert one.part("held-out").documents.tolist() == [0]
+    assert len(one.part("held-out").documents) == 0
 
 
 def test_the_same_request_finds_the_corpus_and_another_is_refused(
@@ -128,11 +130,11 @@ def test_a_changed_source_or_a_damaged_file_is_not_re_used(notes: Path, tmp_path
     with pytest.raises(BadUsage, match=r"notes\.txt: .* there, .* asked for"):
         build(request)
     build(replace(request, overwrite=True))
-    with (request.out / "train.tokens").open("ab") as file:
+    with (request.out / "train-00000.tokens").open("ab") as file:
         file.write(b"\0\0")
-    with pytest.raises(BadUsage, match=r"train\.tokens has"):
+    with pytest.raises(BadUsage, match=r"train-00000\.tokens has"):
         build(request)
-    with pytest.raises(BadData, match="do not have the size"):
+    with pytest.raises(BadData, match=r"train-00000\.tokens has .* tells"):
         Corpus.open(request.out)
 
 

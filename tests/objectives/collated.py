@@ -7,7 +7,8 @@ from typing import Any
 import numpy as np
 import torch
 
-from corpora.store import Corpus, Part
+from corpora.part import Part
+from corpora.store import Corpus
 from foundation.refusal import BadUsage
 from objectives import IGNORED, OBJECTIVES, Batch, Objective
 from objectives.collator import Collator

@@ -15,8 +15,9 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
+from corpora.part import Part
 from corpora.requests import Build
-from corpora.store import Corpus, Part, build
+from corpora.store import Corpus, build
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadData
 from objectives import IGNORED, OBJECTIVES, Batch, Objective

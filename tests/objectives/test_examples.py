@@ -14,7 +14,7 @@ from tokenizers.processors import TemplateProcessing
 from transformers import PreTrainedTokenizerFast
 
 from corpora.blocks import Blocks
-from corpora.store import Part
+from corpora.part import Part
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadData, BadUsage
 from objectives.batch import Batch
@@ -270,8 +270,8 @@ def test_weights_that_stock_models_do_not_have_are_refused(vocabulary):
 
 
 def test_examples_of_nothing_are_refused():
-    part = Part("train", np.arange(20, dtype=np.uint16), np.array([0, 20]), np.array([0]))
-    empty = Part("held-out", part.tokens[:0], np.zeros(1, np.int64), np.zeros(0, np.int64))
+    part = Part.of("train", np.arange(20, dtype=np.uint16), np.array([0, 20]), np.array([0]))
+    empty = Part.of("held-out", part.tokens(0, 0), [0], [])
     with pytest.raises(BadData, match="the part held-out of the corpus is empty"):
         Examples(empty, 8)
     with pytest.raises(BadUsage, match="block 0, passes 1"):

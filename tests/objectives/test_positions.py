@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import pytest
 
-from corpora.store import Part
+from corpora.part import Part
 from objectives.feed import Feed
 
 from .conftest import blocks, plain
@@ -39,7 +39,7 @@ def part_of_a_corpus(vocabulary) -> Part:
     bounds = np.array([0, *np.sort(rng.choice(np.arange(1, 3000), 60, replace=False)), 3001])
     ids[bounds[1:] - 1] = vocabulary.eos
     starts = np.unique(np.concatenate([bounds[:-1], rng.choice(3000, 300)]))
-    return Part("train", ids, bounds, starts)
+    return Part.of("train", ids, bounds, starts)
 
 
 def is_a_function_of_its_positions(objective, vocabulary) -> bool:

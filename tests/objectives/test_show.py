@@ -157,7 +157,7 @@ def test_a_block_of_a_corpus_is_shown_as_it_stands_in_the_text(capsys, corpus):
     assert run("show", "--corpus", str(corpus.folder), "--block", "40", "--row", "3", "--rows", "2") == 0
     found = drawn(capsys.readouterr().out)
     for row in (3, 4):
-        tokens = corpus.part("train").tokens[row * 40 : (row + 1) * 40]
+        tokens = corpus.part("train").tokens(row * 40, (row + 1) * 40)
         text = " ".join(corpus.vocabulary.decode(tokens).replace("\n", "↵").replace("\t", "⇥").split())
         shown = labelled(found[f"next-token · block {row}"], "original")
         assert " ".join(shown.replace(" </s> ", "</s>").split()) == text.replace("</s> ", "</s>")

@@ -43,7 +43,7 @@ def test_bits_per_byte_are_those_of_the_text_said_token_by_token(corpus):
     found = evaluate(taught, held_out(corpus, objective), len(part) + BLOCK, CPU)
     nats, right, text = 0.0, 0, b""
     for first in range(0, len(part), BLOCK):  # the last one is shorter
-        ids = [int(token) for token in part.tokens[first : first + BLOCK]]
+        ids = [int(token) for token in part.tokens(first, first + BLOCK)]
         given = torch.tensor([[vocabulary.bos, *ids[:-1]]])
         with torch.no_grad():
             shares = taught.model(input_ids=given).logits[0].double().log_softmax(-1)

@@ -200,7 +200,7 @@ def test_llama_begins_by_looking_at_its_neighbours_and_saying_the_frequencies(co
     model = models.fresh(config, 0)
     shares = models._frequencies(corpus)
     weights.begin_at(model, shares)
-    ids = torch.from_numpy(corpus.part("train").tokens[:64].astype(np.int64))[None]
+    ids = torch.from_numpy(corpus.part("train").tokens(0, 64).astype(np.int64))[None]
     with torch.no_grad():
         out = model(ids, output_attentions=True)
     for head, offset in enumerate(weights.BEFORE):

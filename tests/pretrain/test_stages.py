@@ -10,7 +10,7 @@ import pytest
 import torch
 from safetensors.torch import load_file
 
-from corpora.store import Part
+from corpora.part import Part
 from foundation.refusal import BadUsage
 from objectives import OBJECTIVES, Member
 from objectives.__main__ import main as objectives
@@ -42,7 +42,11 @@ def numbered(length: int, documents: int = 11) -> Part:
     rng = np.random.default_rng(length)
     starts = np.concatenate([[0], np.sort(rng.choice(np.arange(1, length), documents - 1, replace=False))])
     inside = rng.choice(length, length // 5, replace=False)
-    return Part("train", np.arange(length, dtype=np.uint32), np.append(starts, length), np.union1d(starts, inside))
+    return Part.of("train", np.arange(length, dtype=np.uint32), np.append(starts, length), np.union1d(starts, inside))
+
+
+def every(starts) -> np.ndarray:
+    return starts.at(np.arange(len(starts)))
 
 
 def rows_of(feed: Feed, steps, step: int):
@@ -86,12 +90,12 @@ def test_a_piece_knows_where_sentences_and_documents_start_in_it_and_which_docum
     feed = Feed(part, corpus.vocabulary, NextSentence(), 32, 3)
     blocks = feed.read(np.arange(feed.blocks * 4), 4)
     inside = np.arange(8) < blocks.lengths[:, None]
-    assert np.array_equal(blocks.sentences, np.isin(blocks.ids, part.sentences) & inside)
-    assert np.array_equal(blocks.documents, np.isin(blocks.ids, part.documents) & inside)
+    assert np.array_equal(blocks.sentences, np.isin(blocks.ids, every(part.sentences)) & inside)
+    assert np.array_equal(blocks.documents, np.isin(blocks.ids, every(part.documents)) & inside)
     assert blocks.documents.sum() == 11
     assert blocks.texts is not None
     for row, text in enumerate(blocks.texts):
-        assert part.documents[text] <= blocks.ids[row, 0] < part.documents[text + 1]
+        assert part.document_of(blocks.ids[row, :1]) == text
     assert blocks.others is not None
     assert blocks.others.ids.shape == blocks.ids.shape
 
@@ -99,7 +103,10 @@ def test_a_piece_knows_where_sentences_and_documents_start_in_it_and_which_docum
 @pytest.mark.parametrize("objective", [name for name in POSED if not POSED[name].strangers])
 def test_every_objective_learns_from_pieces_and_can_undo_them(objective, corpus):
     posed, whole = POSED[objective], corpus.part("train")
-    part = Part("train", whole.tokens[: 64 * 9 + 3], whole.documents, whole.sentences)
+    tokens, documents, sentences = (
+        np.asarray(found) for found in (whole.tokens(0, 64 * 9 + 3), every(whole.documents), every(whole.sentences))
+    )
+    part = Part.of("train", tokens, np.append(documents[documents < len(tokens)], len(tokens)), sentences)
     feed = Feed(part, corpus.vocabulary, posed, 64, 0)
     examples = np.arange(feed.blocks * 4)
     read_back = posed.restore(feed.at(examples, 4), corpus.vocabulary)
