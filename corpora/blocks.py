@@ -6,6 +6,7 @@ several shards, the pieces of one shard are read together, and those that cross 
 
 from __future__ import annotations
 
+import functools
 from collections.abc import Callable
 from functools import cached_property
 
@@ -14,10 +15,14 @@ from jaxtyping import Bool, Float64, Int64, Integer, UInt64
 from numpy.lib.stride_tricks import as_strided
 from numpy.typing import NDArray
 
-from corpora.packing import Packing, Pieces
-from corpora.part import Part, by_shard
+from corpora.packing import Packing, Pieces, Stream
+from corpora.part import Part, Shard, by_shard, laid_out
+from foundation.compiled import compiled
 
 Marks = NDArray[np.bool_]
+Numbers = NDArray[np.int64]
+
+_SMALL = 1 << 20
 
 
 class Blocks:
@@ -36,7 +41,7 @@ class Blocks:
         keys: UInt64[np.ndarray, " rows"],
         *,
         progress: Float64[np.ndarray, " rows"] | None = None,
-        texts: Int64[np.ndarray, "rows *block"] | None = None,
+        texts: Int64[np.ndarray, "*shape"] | None = None,
         others: Blocks | None = None,
     ) -> None:
         self.ids, self.lengths, self.keys = ids, lengths, keys
@@ -90,95 +95,117 @@ def gather(
     Raises:
         IndexError: if an index is outside [0, len(packing)).
     """
-    if indices.size and not 0 <= int(indices.min()) <= int(indices.max()) < len(packing):
+    last = int(indices.max(initial=0))
+    if indices.size and not 0 <= int(indices.min()) <= last < len(packing):
         raise IndexError(f"a block outside [0, {len(packing)})")
-    pieces = packing.pieces(indices)
-    shape = len(indices), packing.block
-    ids, lengths = _tokens(part, pieces, shape, pad)
+    rows = _Rows(part, packing, indices)
+    ids, lengths = rows.tokens(pad, last)
     found = Blocks(
         ids,
         lengths,
-        lambda: _marks(part, "sentences", pieces, shape),
-        lambda: _marks(part, "documents", pieces, shape),
+        lambda: rows.marks("sentences"),
+        lambda: rows.marks("documents"),
         keys,
         progress=progress,
     )
     if others is not None:
         found.others = gather(part, packing, others, keys, pad)
-        found.others.texts = _texts(part, packing.pieces(others), shape)
-        found.texts = _texts(part, pieces, shape)
+        found.others.texts = _Rows(part, packing, others).texts()
+        found.texts = rows.texts()
     return found
 
 
-def _tokens(
-    part: Part, pieces: Pieces, shape: tuple[int, int], pad: int
-) -> tuple[NDArray[np.int64], NDArray[np.int64]]:
-    """Return the ids of rows and their lengths."""
-    rows, block = shape
-    full = pieces.lengths == block
-    if len(full) == rows and full.all() and len(part.shards) == 1:
-        return _windows(part.shards[0].tokens, block)[pieces.begins].astype(np.int64), pieces.lengths
-    ids = np.full(shape, pad, dtype=np.int64)
-    lasts = pieces.begins + pieces.lengths - 1
-    whole = np.searchsorted(part.bounds[1:-1], [pieces.begins, lasts], side="right")
-    apart = whole[0] != whole[1]
-    for piece in np.flatnonzero(apart).tolist():  # across shards
-        begin, end, to = pieces.begins[piece], lasts[piece] + 1, pieces.columns[piece]
-        ids[pieces.rows[piece], to : to + end - begin] = part.tokens(begin, end)
-    flat = ids.ravel()
-    for shard, here in by_shard(part.bounds, pieces.begins):
-        tokens, own = part.shards[shard].tokens, ~apart[here]
-        begins = (pieces.begins[here] - part.bounds[shard])[own]
-        if (wide := full[here][own]).any():
-            ids[pieces.rows[here][own][wide]] = _windows(tokens, block)[begins[wide]]
-        if not wide.all():
-            sizes = pieces.lengths[here][own][~wide]
-            to = (pieces.rows[here] * block + pieces.columns[here])[own][~wide]
-            flat[laid_out(to, sizes)] = tokens[laid_out(begins[~wide], sizes)]
-    if len(full) == rows:
-        return ids, pieces.lengths
-    return ids, np.bincount(pieces.rows, pieces.lengths, rows).astype(np.int64)
+class _Rows:
+    """Some rows of a packing, as they are read."""
+
+    def __init__(self, part: Part, packing: Packing, indices: Numbers) -> None:
+        self.part, self.packing, self.indices = part, packing, indices
+        self.shape = len(indices), packing.block
+
+    @cached_property
+    def pieces(self) -> Pieces:
+        return self.packing.pieces(self.indices)
+
+    @cached_property
+    def to(self) -> Numbers:
+        """Where each piece stands in the rows, laid end to end."""
+        return self.pieces.rows * self.packing.block + self.pieces.columns
+
+    def tokens(self, pad: int, last: int) -> tuple[Numbers, Numbers]:
+        """Return the ids of the rows, of which `last` is the last one of the part, and their lengths."""
+        part, (rows, block) = self.part, self.shape
+        if isinstance(self.packing, Stream) and len(part.shards) == 1:
+            if (last + 1) * block <= len(part):  # the usual batch: all rows are full
+                return _windows(part.shards[0], block)[self.indices * block].astype(np.int64), np.full(rows, block)
+        pieces, to = self.pieces, self.to
+        ids = np.full(self.shape, pad, dtype=np.int64)
+        flat = ids.ravel()
+        begin_in, end_in = np.searchsorted(
+            part.bounds[1:-1], [pieces.begins, pieces.begins + pieces.lengths - 1], side="right"
+        )
+        across = np.flatnonzero(begin_in != end_in)
+        for piece in across.tolist():
+            begin, size = int(pieces.begins[piece]), int(pieces.lengths[piece])
+            flat[to[piece] : to[piece] + size] = part.tokens(begin, begin + size)
+        sizes = pieces.lengths.copy()
+        sizes[across] = 0
+        for shard, here in by_shard(part.bounds, pieces.begins):
+            tokens, begins = part.shards[shard].tokens, pieces.begins[here] - part.bounds[shard]
+            if fast := compiled():
+                fast.copied(tokens, begins, sizes[here], to[here], flat)
+            else:
+                flat[laid_out(to[here], sizes[here])] = tokens[laid_out(begins, sizes[here])]
+        if len(to) == rows:
+            return ids, pieces.lengths
+        return ids, np.bincount(pieces.rows, pieces.lengths, rows).astype(np.int64)
+
+    def marks(self, which: str) -> Marks:
+        """Mark in each row where the sentences or documents start that begin in it.
+
+        Each piece owns a run of the starts; the runs are laid end to end, so that one assignment marks them all. In a
+        row of several pieces each but the first is a text of its own: it is marked as the start of a document even
+        where it is the rest of one, or attention would join it to what stands before it. A rest starts no sentence.
+        """
+        rows, block = self.shape
+        starts = self.part.sentences if which == "sentences" else self.part.documents
+        if isinstance(self.packing, Stream) and len(self.packing) <= _SMALL:
+            bounds = _bounds(self.part, which, self.packing)
+            first, last = bounds[self.indices], bounds[self.indices + 1]
+            moved = (np.arange(rows) - self.indices) * block
+        else:
+            begins, lengths = self.pieces.begins, self.pieces.lengths
+            first, last = np.split(starts.before(np.concatenate([begins, begins + lengths])), 2)
+            moved = self.to - begins
+        owned = last - first
+        places = starts.at(laid_out(first, owned))
+        places += np.repeat(moved, owned)  # of the part, then of the rows
+        marks = np.zeros(self.shape, dtype=bool)
+        marks.ravel()[places] = True
+        if which == "documents" and len(moved) > rows:
+            marks.ravel()[self.to[self.pieces.columns > 0]] = True
+        return marks
+
+    def texts(self) -> Numbers:
+        """Return the document that each row begins in, or each place is of where a row has several pieces."""
+        pieces = self.pieces
+        if len(self.to) == self.shape[0]:
+            return self.part.document_of(pieces.begins)
+        texts = np.zeros(self.shape, dtype=np.int64)
+        texts.ravel()[laid_out(self.to, pieces.lengths)] = np.repeat(
+            self.part.document_of(pieces.begins), pieces.lengths
+        )
+        return texts
 
 
-def _windows(tokens: NDArray[np.unsignedinteger], block: int) -> NDArray[np.unsignedinteger]:
+@functools.lru_cache(maxsize=16)
+def _windows(shard: Shard, block: int) -> NDArray[np.unsignedinteger]:
     """Return every run of `block` tokens as a row of a view."""
+    tokens = shard.tokens
     return as_strided(tokens, (len(tokens) - block + 1, block), tokens.strides * 2, writeable=False)
 
 
-def laid_out(begins: NDArray[np.int64], sizes: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return the numbers of runs, one run behind the other."""
-    stops = np.cumsum(sizes)
-    found = np.repeat(begins - (stops - sizes), sizes)
-    found += np.arange(len(found))
-    return found
-
-
-def _marks(part: Part, which: str, pieces: Pieces, shape: tuple[int, int]) -> Marks:
-    """Mark in each row where the sentences or documents start that begin in it.
-
-    Each piece owns a run of the starts; the runs are laid end to end, so that one assignment marks them all. In a row
-    of several pieces each but the first is a text of its own: it is marked as the start of a document even where it
-    is the rest of one, or attention would join it to what stands before it. Such a rest starts no sentence.
-    """
+@functools.lru_cache(maxsize=16)
+def _bounds(part: Part, which: str, packing: Stream) -> Numbers:
+    """Return how many starts lie before each block of a small part, and before its end."""
     starts = part.sentences if which == "sentences" else part.documents
-    number = len(pieces.begins)
-    bounds = starts.before(np.concatenate([pieces.begins, pieces.begins + pieces.lengths]))
-    first, owned = bounds[:number], bounds[number:] - bounds[:number]
-    places = starts.at(laid_out(first, owned))
-    to = pieces.rows * shape[1] + pieces.columns
-    places += np.repeat(to - pieces.begins, owned)  # of the part, then of the rows
-    marks = np.zeros(shape, dtype=bool)
-    marks.ravel()[places] = True
-    if which == "documents" and number > shape[0]:
-        marks.ravel()[to[pieces.columns > 0]] = True
-    return marks
-
-
-def _texts(part: Part, pieces: Pieces, shape: tuple[int, int]) -> NDArray[np.int64]:
-    """Return the number of the document that each row begins in, or of each place where a row has several pieces."""
-    if len(pieces.begins) == shape[0]:
-        return part.document_of(pieces.begins)
-    places = laid_out(pieces.begins, pieces.lengths)
-    texts = np.zeros(shape, dtype=np.int64)
-    texts.ravel()[laid_out(pieces.rows * shape[1] + pieces.columns, pieces.lengths)] = part.document_of(places)
-    return texts
+    return starts.before(np.minimum(np.arange(len(packing) + 1) * packing.block, len(part)))

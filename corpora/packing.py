@@ -11,12 +11,18 @@ order of the text of their first pieces, and so do the pieces of a row.
 
 from __future__ import annotations
 
+from collections.abc import Iterator
+from contextlib import ExitStack, nullcontext
+from pathlib import Path
 from typing import NamedTuple, Protocol, runtime_checkable
 
 import numpy as np
 from jaxtyping import Int64, Integer
 
-from corpora.part import Part
+from corpora import fitting
+from corpora.cache import alone, cache_folder
+from corpora.part import Part, laid_out
+from foundation import durable
 from foundation.refusal import unknown
 
 
@@ -62,15 +68,81 @@ class Stream:
         return Pieces(np.arange(len(rows)), none, begins, np.minimum(self.block, self.tokens - begins))
 
 
-PACKINGS = ("stream",)
+class Table:
+    """Rows that are looked up: the pieces of all rows, one behind the other, and where each row's begin."""
+
+    def __init__(self, block: int, begins: np.ndarray, lengths: np.ndarray, firsts: np.ndarray) -> None:
+        self.block, self.begins, self.lengths, self.firsts = block, begins, lengths, firsts
+
+    def __len__(self) -> int:
+        return len(self.firsts) - 1
+
+    def pieces(self, rows: Integer[np.ndarray, " rows"]) -> Pieces:
+        """Return what stands in some of the rows."""
+        firsts = self.firsts[rows].astype(np.int64)
+        counts = self.firsts[rows + 1] - firsts
+        found = laid_out(firsts, counts)
+        owners, lengths = np.repeat(np.arange(len(rows)), counts), self.lengths[found].astype(np.int64)
+        columns = np.cumsum(lengths) - lengths
+        columns -= columns[np.cumsum(counts) - counts][owners]
+        return Pieces(owners, columns, self.begins[found].astype(np.int64), lengths)
+
+
+_FILES = {"begins": "<i8", "lengths": "<u4", "firsts": "<i8"}
+_TABLES = {"document": fitting.cut, "best-fit": fitting.best_fit}
+_VERSION = 1
+PACKINGS = ("stream", *_TABLES)
 
 
 def packed(part: Part, block: int, name: str = "stream") -> Packing:
     """Return a part in rows of at most `block` tokens.
+
+    A table is made once and kept in the cache, by what the part holds; there it is mapped into memory. That of a
+    part in memory, or where nothing can be written, is made anew.
 
     Raises:
         BadUsage: if there is no such packing.
     """
     if name not in PACKINGS:
         raise unknown("packing", name, PACKINGS)
-    return Stream(part, block)
+    if name == "stream":
+        return Stream(part, block)
+    if not part.mark:
+        return _made(part, block, name)
+    folder = cache_folder() / "packings" / f"{part.mark}-{block}-{name}-{_VERSION}"
+    with alone(folder) if not folder.is_dir() else nullcontext():
+        if not folder.is_dir():
+            try:
+                with durable.new_folder(folder) as new:
+                    _write(part, block, name, new)
+            except OSError:
+                return _made(part, block, name)
+    arrays = {kind: _mapped(folder / kind, dtype) for kind, dtype in _FILES.items()}
+    return Table(block, **arrays)
+
+
+def _rows(part: Part, block: int, name: str) -> Iterator[dict[str, np.ndarray]]:
+    """Yield a table window by window, as its files hold it."""
+    pieces = 0
+    yield {"begins": np.empty(0), "lengths": np.empty(0), "firsts": np.zeros(1)}
+    for window in _TABLES[name](part, block):
+        firsts = pieces + np.cumsum(window.counts)
+        yield {"begins": window.begins, "lengths": window.lengths, "firsts": firsts}
+        pieces += len(window.begins)
+
+
+def _made(part: Part, block: int, name: str) -> Table:
+    found = list(_rows(part, block, name))
+    return Table(block, **{kind: np.concatenate([one[kind].astype(t) for one in found]) for kind, t in _FILES.items()})
+
+
+def _write(part: Part, block: int, name: str, folder: Path) -> None:
+    with ExitStack() as stack:
+        files = {kind: stack.enter_context((folder / kind).open("wb")) for kind in _FILES}
+        for arrays in _rows(part, block, name):
+            for kind, dtype in _FILES.items():
+                files[kind].write(arrays[kind].astype(dtype).data)
+
+
+def _mapped(path: Path, dtype: str) -> np.ndarray:
+    return np.asarray(np.memmap(path, dtype=dtype, mode="r")) if path.stat().st_size else np.empty(0, dtype=dtype)

@@ -109,6 +109,8 @@ class Starts:
 
     def at(self, numbers: Integer[np.ndarray, " numbers"]) -> Places:
         """Return the places of some of the starts, by their numbers."""
+        if len(self._shards) == 1:
+            return self._of(0)[numbers].astype(np.int64)
         found = np.empty(len(numbers), dtype=np.int64)
         for shard, here in by_shard(self._counts, numbers):
             found[here] = self._of(shard)[numbers[here] - self._counts[shard]]
@@ -179,3 +181,11 @@ def by_shard(bounds: Places, values: Integer[np.ndarray, " values"]) -> Iterator
     cuts = np.flatnonzero(ordered[1:] != ordered[:-1]) + 1
     for here in np.split(order, cuts) if len(order) else ():
         yield int(owners[here[0]]), here
+
+
+def laid_out(begins: Int64[np.ndarray, " runs"], sizes: Int64[np.ndarray, " runs"]) -> Places:
+    """Return the numbers of runs, one run behind the other."""
+    stops = np.cumsum(sizes)
+    found = np.repeat(begins - (stops - sizes), sizes)
+    found += np.arange(len(found))
+    return found

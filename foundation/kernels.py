@@ -17,15 +17,20 @@ _LOW, _16, _SIXTEEN, _48 = (np.uint64(number) for number in (0xFFFF_FFFF, 0xFFFF
 
 
 @njit(cache=True)
-def _at(key, place):
-    """Return the 64 bits of a key at a place (``foundation.keys.at``)."""
-    x = key + (np.uint64(place) + _1) * _GOLDEN
+def _mixed(x):
+    """Return SplitMix64's finaliser of a number."""
     x ^= x >> _30
     x *= _FIRST
     x ^= x >> _27
     x *= _SECOND
     x ^= x >> _31
     return x
+
+
+@njit(cache=True)
+def _at(key, place):
+    """Return the 64 bits of a key at a place (``foundation.keys.at``)."""
+    return _mixed(key + (np.uint64(place) + _1) * _GOLDEN)
 
 
 @njit(cache=True)
@@ -150,3 +155,36 @@ def disguised(keys, places, units, width, hit, draw, mask, masks, swaps):
         else:
             out[one] = hit[one]
     return out
+
+
+@njit(cache=True)
+def copied(source, begins, sizes, to, target):
+    """Copy runs of an array to places of another."""
+    for run in range(len(begins)):
+        for step in range(sizes[run]):
+            target[to[run] + step] = source[begins[run] + step]
+
+
+@njit(cache=True)
+def ordered(rounds, half, count, found):
+    """Send positions where a Feistel network over twice `half` bits sends them, walked until below `count`.
+
+    Walkers go in step, so that the processor works at several of them at once.
+    """
+    mask, shift = (_1 << np.uint64(half)) - _1, np.uint64(half)
+    walking = np.empty(min(len(found), 1024), dtype=np.int64)
+    for first in range(0, len(found), 1024):
+        left = min(1024, len(found) - first)
+        for one in range(left):
+            walking[one] = first + one
+        while left > 0:
+            still = 0
+            for one in range(left):
+                place = walking[one]
+                high, low = found[place] >> shift, found[place] & mask
+                for turn in rounds:
+                    high, low = low, high ^ (_mixed(low * _GOLDEN + turn) & mask)
+                found[place] = (high << shift) | low
+                walking[still] = place
+                still += found[place] >= count
+            left = still

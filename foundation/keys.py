@@ -17,6 +17,8 @@ from typing import Any
 import numpy as np
 from numpy.typing import NDArray
 
+from foundation.compiled import compiled
+
 Keys = NDArray[np.uint64]
 Word = int | str | np.integer | NDArray[np.integer]
 
@@ -25,6 +27,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.asarray(np.uint64(0xBF58476D1CE4E5B9)), np.asarray(np.uint64(0x94D049BB133111EB))
 _SHIFTS = tuple(np.asarray(np.uint64(number)) for number in (30, 27, 31))
 _ROUNDS = 6
+_CACHED = 1 << 14  # positions
 _TABLED = 16  # bits of a half up to which rounds are tables: 3 MiB for the order of four thousand million blocks
 
 
@@ -114,11 +117,24 @@ def order(key: Word, count: int, positions: NDArray[np.integer]) -> NDArray[np.i
     Raises:
         ValueError: if a position is outside [0, count).
     """
-    found = np.array(positions, dtype=np.int64)
+    found = np.array(positions, dtype=np.int64, order="C")
     if found.size and (found.min() < 0 or found.max() >= count):
         raise ValueError(f"a position outside [0, {count})")
     half = max(1, (max(1, count - 1).bit_length() + 1) // 2)
-    rounds = [fold(key, "order", turn) for turn in range(_ROUNDS)] if half > _TABLED else _rounds(int(fold(key)), half)
+    if half <= _TABLED:
+        return _walked(_rounds(int(fold(key)), half), half, count, found)
+    rounds = fold(key, "order", np.arange(_ROUNDS))
+    if fast := compiled():
+        fast.ordered(rounds, half, np.uint64(count), found.ravel().view(np.uint64))
+        return found
+    flat = found.ravel()
+    for first in range(0, len(flat), _CACHED):  # what the many passes read and write stays near
+        flat[first : first + _CACHED] = _walked(list(rounds), half, count, flat[first : first + _CACHED])
+    return found
+
+
+def _walked(rounds: Any, half: int, count: int, found: NDArray[np.int64]) -> NDArray[np.int64]:
+    """Return where the network sends values, each time until it is below the count."""
     found = _feistel(rounds, half, found)
     walking = np.flatnonzero(found >= count)
     while walking.size:

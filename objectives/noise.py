@@ -9,29 +9,17 @@ Hit tokens are *places*: row · width + column, so that a few of them are drawn 
 
 from __future__ import annotations
 
-import functools
-from typing import Any
-
 import numpy as np
 from jaxtyping import Bool, Int, Shaped, UInt, UInt64
 
 from foundation import keys as looked_up
+from foundation.compiled import compiled
 
 Rows = Int[np.ndarray, " rows"]
 Grid = Int[np.ndarray, "rows _"]  # widths change from projection to projection: only the rows must agree
 Mask = Bool[np.ndarray, "rows _"]
 Keys = UInt64[np.ndarray, " rows"]
 Flat = Int[np.ndarray, " _"]
-
-
-@functools.cache
-def compiled() -> Any:
-    """Return the compiled loops, or None where numba is not installed; what they do is done by numpy then."""
-    try:
-        from foundation import kernels
-    except ImportError:
-        return None
-    return kernels
 
 
 def within(lengths: Rows, width: int) -> Mask:
