@@ -67,7 +67,7 @@ def test_a_split_is_read_in_order_and_goes_on_where_told(data: Path, tmp_path: P
     assert check_places(read(data, ":prose:train:text", tmp_path / "other")) == expected
     copied = pieces(tmp_path / "spool")
     assert len(copied) > 3
-    assert copied[-1] == "000000000030-000000000030.jsonl"
+    assert copied[-1] == "000000000030.jsonl"
     shutil.move(data, data.with_name("away"))  # all of it is read from the copy
     assert [text for text, _ in source.read()] == expected
 
@@ -91,11 +91,26 @@ def test_no_more_is_fetched_than_is_read_and_nothing_twice(data: Path, tmp_path:
     stream = source.read()
     first = [next(stream) for _ in range(3)]
     stream.close()
-    assert pieces(tmp_path / "spool") == ["000000000000-000000000008.jsonl"]
+    assert pieces(tmp_path / "spool") == ["000000000000.jsonl"]
     behind = list(source.read(first[-1][1]))  # goes on after the piece that is there
-    (path,) = (tmp_path / "spool").rglob("000000000000-*.jsonl")
-    path.unlink()
     assert first + behind == list(source.read())
+
+
+def test_a_piece_that_was_lost_is_fetched_again(data: Path, tmp_path: Path) -> None:
+    source = read(data, ":prose", tmp_path / "spool")
+    found = list(source.read())
+    for lost in [*(tmp_path / "spool").rglob("*.jsonl")][1:]:
+        lost.unlink()
+        assert list(source.read(17)) == found[17:]
+        assert list(source.read()) == found
+
+
+def test_processes_that_read_at_once_find_the_same(data: Path, tmp_path: Path) -> None:
+    source = read(data, ":prose", tmp_path / "spool")
+    one, other = source.read(), source.read()
+    pairs = list(zip(one, other, strict=True))
+    assert len(pairs) == 30
+    assert all(first == second for first, second in pairs)
 
 
 def test_a_changed_data_set_is_another_version(data: Path, tmp_path: Path) -> None:

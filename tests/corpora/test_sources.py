@@ -96,6 +96,8 @@ def test_what_is_not_there_is_refused(tree: Path) -> None:
     (tree / "dangling.txt").symlink_to(tree / "nowhere")
     with pytest.raises(BadData, match=r"dangling\.txt: cannot be read: No such file"):
         texts(tree / "dangling.txt")
+    with pytest.raises(BadData, match="cannot be read: File name too long"):
+        files("x" * 5000)
     with pytest.raises(BadUsage, match="--normalise X"):
         sources([str(tree)], Reading(normalise="X"), tree)
 
@@ -105,7 +107,7 @@ def test_a_closed_folder_or_file_is_refused(tree: Path) -> None:
     (tree / "a.txt").chmod(0)
     (tree / "b").chmod(0)
     try:
-        for path in (tree / "a.txt", tree):
+        for path in (tree / "a.txt", tree, tree / "b" / "late.md"):
             with pytest.raises(BadData, match="cannot be read: Permission denied"):
                 texts(path)
     finally:
