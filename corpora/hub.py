@@ -1,8 +1,8 @@
 """Data sets of the Hugging Face hub as sources, or folders in its layout: ``hub:NAME[:CONFIG][:SPLIT][:COLUMN]``.
 
     stream ─▶ pieces of whole rows, copied once ─▶ documents
-              000000000000-000000004711.jsonl      rows 0 … 4710
-              000000004711-000000004711.jsonl      no rows: the stream ends here
+              000000000000.jsonl                    rows 0 … 4710
+              000000004711.jsonl                    no rows: the stream ends here
 
 Nothing is fetched that is not read: who stops early (``--words``) has fetched a piece more, and who comes back finds
 the pieces there. Parts left empty have their default: ``hub:NAME::test``.
@@ -15,7 +15,6 @@ import json
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -49,34 +48,25 @@ class Hub:
 
     def read(self, place: int = 0) -> Iterator[tuple[str, int]]:
         """Yield the text of each row behind row `place`, with its number from 1."""
+        there = [int(path.stem) for path in self.folder.glob("*.jsonl")]
+        row = max((begin for begin in there if begin <= place), default=0)
         rows: Iterator[list[Any]] | None = None
-        at = place
         while True:
-            found = self._piece(place)
-            if found is None:
-                with alone(self.folder / "pieces"):
-                    found = self._piece(place)
-                    if found is None:
-                        rows = rows if rows is not None and at == place else self._rows(place)
-                        found = self._copied(rows, place)
-                        at = found[1]
-            begin, end, path = found
-            if begin == end:
+            begin, path = row, self.folder / f"{row:012d}.jsonl"
+            with alone(self.folder / "pieces"):
+                if path.exists():
+                    rows = None
+                else:
+                    rows = self._rows(row) if rows is None else rows
+                    self._copy(rows, row, path)
+            for text, _ in Records(self.name, path, self.reading, columns.USUAL).read():
+                row += 1
+                if row > place:
+                    yield text, row
+            if row == begin:
                 return
-            texts = Records(self.name, path, self.reading, columns.USUAL).read()
-            for text, _ in islice(texts, place - begin, None):
-                place += 1
-                yield text, place
 
-    def _piece(self, row: int) -> tuple[int, int, Path] | None:
-        """Return (first row, row behind it, path) of the piece that holds a row, or says that there is none."""
-        for path in sorted(self.folder.glob("*-*.jsonl")):
-            begin, end = (int(part) for part in path.stem.split("-"))
-            if begin <= row < end or begin == row == end:
-                return begin, end, path
-        return None
-
-    def _copied(self, rows: Iterator[list[Any]], row: int) -> tuple[int, int, Path]:
+    def _copy(self, rows: Iterator[list[Any]], row: int, path: Path) -> None:
         lines, size = [], 0
         for texts in rows:
             for text in texts:
@@ -87,10 +77,7 @@ class Hub:
                 size += len(lines[-1])
             if size >= PIECE:
                 break
-        end = row + len(lines)
-        path = self.folder / f"{row:012d}-{end:012d}.jsonl"
-        spool.write(path, iter(lines))
-        return row, end, path
+        spool.write(path, lines)
 
     def _rows(self, row: int) -> Iterator[list[Any]]:
         with _told(self.name):

@@ -107,22 +107,25 @@ def _is_pattern(name: str) -> bool:
 
 
 def _is_many(name: str) -> bool:
-    return _is_pattern(name) or Path(name).is_dir()
+    return _is_pattern(name) or os.path.isdir(name)
 
 
 def _found(name: str) -> tuple[list[Path], list[Path]]:
     """Return the files that are taken and those passed over, each in the order of their paths."""
     path = Path(name)
-    if _is_pattern(name):
-        matches = sorted(path for path in map(Path, glob.glob(name, recursive=True)) if path.is_file())
-        taken = [path for path in matches if formats.known(path) or path.suffix == Path(name).suffix]
-    elif path.is_dir():
-        matches = sorted(_inside(path))
-        taken = [path for path in matches if formats.known(path) and not path.name.startswith(".")]
-    elif path.exists() or path.is_symlink():
-        matches = taken = [path]
-    else:
-        raise BadData(f"{name}: no such file or folder", "give text files, folders, hub:NAME, - or installed")
+    try:
+        if _is_pattern(name):
+            matches = sorted(path for path in map(Path, glob.glob(name, recursive=True)) if path.is_file())
+            taken = [path for path in matches if formats.known(path) or path.suffix == Path(name).suffix]
+        elif path.is_dir():
+            matches = sorted(_inside(path))
+            taken = [path for path in matches if formats.known(path) and not path.name.startswith(".")]
+        elif path.exists() or path.is_symlink():
+            matches = taken = [path]
+        else:
+            raise BadData(f"{name}: no such file or folder", "give text files, folders, hub:NAME, - or installed")
+    except OSError as error:  # a folder on the way is closed, or the name is too long
+        raise unreadable(name, error) from error
     chosen = set(taken)
     return taken, [path for path in matches if path not in chosen]
 

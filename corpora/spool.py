@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import sys
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import nullcontext
 from dataclasses import dataclass
 from pathlib import Path
@@ -42,7 +42,7 @@ def once(name: str, reading: Reading, folder: Path) -> Once:
     return Once(label, path, reading)
 
 
-def write(path: Path, pieces: Iterator[bytes]) -> None:
+def write(path: Path, pieces: Iterable[bytes]) -> None:
     """Write a copy, whole or not at all.
 
     Raises:

@@ -14,6 +14,7 @@ from corpora.documents import clean
 from corpora.streams import File
 from foundation.refusal import BadData
 
+_DECODER = json.JSONDecoder()
 _HALF = re.compile(r"\\u[dD][89a-fA-F]")
 _LONE = re.compile("[\ud800-\udfff]")
 
@@ -23,11 +24,10 @@ class TextFile(File):
     """A text file, cut into documents as `reading` says."""
 
     def read(self, place: int = 0) -> Iterator[tuple[str, int]]:
-        """Yield documents, each with the offset behind the line that ends it."""
+        """Return documents, each with the offset behind the line that ends it."""
         by = self.reading.documents_by
         found = self._whole(place) if by == "file" else self._split(place, records=by == "record")
-        for text, behind in found:
-            yield self.reading.finish(text), behind
+        return ((self.reading.finish(text), behind) for text, behind in found) if self.reading.normalise else found
 
     def _split(self, place: int, records: bool) -> Iterator[tuple[str, int]]:
         separator = self.reading.separator.strip()
@@ -92,7 +92,7 @@ class Records(File):
                 if line.isspace():
                     continue
                 try:
-                    record = json.loads(line)
+                    record = _parsed(line)
                 except (ValueError, RecursionError) as error:
                     what = f"{self.name}:{self._line(at)}: not JSON: {error}"
                     raise BadData(what, "each line must be one JSON object") from error
@@ -112,6 +112,17 @@ class Records(File):
         for begin, text in self.blocks(returns=False):
             number += text.encode()[: max(0, offset - begin)].count(b"\n")
         return number
+
+
+def _parsed(line: str) -> Any:
+    """Return what ``json.loads`` does, at half its time for the usual line."""
+    try:
+        record, end = _DECODER.raw_decode(line)
+        if end == len(line) or line[end:].isspace():
+            return record
+    except ValueError:
+        pass
+    return json.loads(line)  # white space before the value, or an error
 
 
 def _mended(record: Any) -> Any:
