@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import numpy as np
 
-from corpora import blocks, building
+from corpora import blocks, building, joining
 from corpora.packing import packed
-from corpora.requests import Build, Show
+from corpora.requests import Build, Join, Show
 from corpora.store import Corpus
 from foundation import keys
 from foundation.refusal import BadUsage
@@ -14,7 +17,17 @@ from foundation.refusal import BadUsage
 
 def build(request: Build) -> None:
     """Build a corpus and print what it holds."""
-    print(_summary(Corpus.open(building.build(request))))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = building.build(request)
+    if request.shard and not folder.exists():
+        print(f"part {request.shard} is made; when all are: corpora join {folder}")
+    else:
+        print(_summary(Corpus.open(folder)))
+
+
+def join(request: Join) -> None:
+    """Finish a corpus whose shards have been made, and print what it holds."""
+    print(_summary(Corpus.open(joining.join(request.corpus, request.overwrite))))
 
 
 def show(request: Show) -> None:
