@@ -18,13 +18,14 @@ from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
-from corpora import joining, preparing, shards, vocabulary
+from corpora import joining, kinds, preparing, shards
 from corpora.cache import alone
+from corpora.encoding import token_kind
 from corpora.fetching import Fetch
 from corpora.preparing import Prepared
 from corpora.requests import Build
+from corpora.sentences import splitter
 from corpora.vocabulary import Vocabulary
-from corpora.writing import token_kind
 from foundation.refusal import BadUsage, Refusal, RunFailed
 
 
@@ -101,10 +102,8 @@ def check(request: Build) -> tuple[int, int]:
     if not request.sources:
         raise BadUsage("no source is given", f"example: corpora build FILE.txt --out {request.out}")
     request.reading.check()
-    if request.tokenizer is not None:
-        vocabulary.suitable(request.tokenizer)
-    if request.vocabulary < vocabulary.SMALLEST:
-        vocabulary.train([], request.vocabulary)  # refuses it in its own words
+    kinds.check(request.vocabulary, request.kind)
+    splitter(request.sentences)
     if not 0 <= request.held_out <= 0.5:
         raise BadUsage(f"--held-out {request.held_out} is outside [0, 0.5]", "0.01 is usual")
     for name in ("words", "documents", "shard_bytes", "processes"):

@@ -14,12 +14,12 @@ from pathlib import Path
 from typing import Any
 
 from corpora import shards
+from corpora.encoding import token_kind
 from corpora.preparing import REQUEST, SURVEY
 from corpora.requests import Build
 from corpora.store import FORMAT, KINDS, META, PARTS
 from corpora.survey import TOLD
 from corpora.vocabulary import Vocabulary
-from corpora.writing import token_kind
 from foundation import durable, request
 from foundation.refusal import BadData, BadUsage, RunFailed
 

@@ -121,7 +121,7 @@ def _vocabulary(request: Build, found: Path, folder: Path) -> None:
                 progress.add(1)
                 yield text
 
-        tokenizer = vocabulary.train(counted(), request.vocabulary)
+        tokenizer = vocabulary.train(counted(), request.vocabulary, request.kind)
     vocabulary.save(tokenizer, folder)
 
 

@@ -31,12 +31,16 @@ class Build(Reading):
     """Evaluation files: documents that share 13 words in a row with them are reported."""
     drop_overlap: bool = False
     """Leave out the documents that --against finds."""
+    kind: str = "bpe"
+    """The kind of vocabulary to train: bpe (of bytes), wordpiece, unigram, characters or bytes."""
     vocabulary: int = 8192
-    """Pieces of the vocabulary, special tokens included."""
+    """Pieces of the vocabulary, 269 special tokens and 256 bytes included."""
     tokenizer: Path | None = None
-    """Take the tokenizer of a corpus, a checkpoint or a model folder instead of training a vocabulary."""
-    sentences: str = "rule"
-    """What finds sentences."""
+    """Take the tokenizer of a corpus, a checkpoint, a model folder or a model of the hub instead of training one."""
+    add_special: bool = False
+    """Add to a tokenizer that is taken the special tokens that objectives need and it has not."""
+    sentences: str = "sentencex"
+    """What finds sentences: sentencex[:LANGUAGE], rule, or a function of your own, module:function."""
     held_out: float = 0.01
     """Share of the documents set aside for evaluation, chosen by a key of their content."""
     seed: int = 0

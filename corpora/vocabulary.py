@@ -1,4 +1,4 @@
-"""The vocabulary: byte-level BPE that we train, and a view of any fast tokenizer that objectives can use.
+"""The vocabulary: a view of any fast tokenizer that objectives can use; ``corpora/kinds.py`` trains our own.
 
 Every vocabulary that we train reserves the same special tokens first, in the same order, so that one corpus
 serves all objectives: an id at or above ``FIRST`` is an ordinary token. Nothing is added around a text here;
@@ -12,7 +12,6 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-import shutil
 from collections.abc import Iterable, Iterator, Sequence
 from functools import cached_property
 from pathlib import Path
@@ -20,112 +19,14 @@ from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64, Integer, UInt16
-from tokenizers import Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Regex, Tokenizer, pre_tokenizers
 
-from corpora import words
-from foundation.refusal import BadData, BadUsage
+from corpora import pieces, words
+from corpora.kinds import SMALLEST, save, train
+from corpora.specials import FIRST, MARKS, ROLES, SPECIALS
+from foundation.refusal import BadData
 
-SENTINELS = 256
-SPECIALS: tuple[str, ...] = (
-    "<pad>",
-    "<unk>",
-    "<s>",
-    "</s>",
-    "<mask>",
-    "<sep>",
-    "<cls>",
-    "<fim_prefix>",
-    "<fim_suffix>",
-    "<fim_middle>",
-    "<nlu>",
-    "<nlg>",
-    "<s2s>",
-    *(f"<extra_id_{number}>" for number in range(SENTINELS)),
-)
-FIRST = len(SPECIALS)
-SMALLEST = FIRST + 256
-
-# Names that known tokenizers give to each role, tried when their configuration does not say it.
-_ROLES: dict[str, tuple[str, ...]] = {
-    "pad": ("<pad>", "[PAD]"),
-    "unk": ("<unk>", "[UNK]"),
-    "bos": ("<s>", "[BOS]", "<|endoftext|>"),
-    "eos": ("</s>", "[EOS]", "<|endoftext|>"),
-    "mask": ("<mask>", "[MASK]"),
-    "sep": ("<sep>", "[SEP]"),
-    "cls": ("<cls>", "[CLS]"),
-}
-# Roles that configurations do not know, by the names that known tokenizers give to them.
-_MARKS: dict[str, tuple[str, ...]] = {
-    "fim_prefix": ("<fim_prefix>", "<|fim_prefix|>", "<fim-prefix>"),
-    "fim_suffix": ("<fim_suffix>", "<|fim_suffix|>", "<fim-suffix>"),
-    "fim_middle": ("<fim_middle>", "<|fim_middle|>", "<fim-middle>"),
-    "nlu": ("<nlu>", "[NLU]"),
-    "nlg": ("<nlg>", "[NLG]"),
-    "s2s": ("<s2s>", "[S2S]"),
-}
-
-
-def train(texts: Iterable[str], size: int) -> Tokenizer:
-    """Train a byte-level BPE vocabulary of at most `size` pieces; a small text may not fill it.
-
-    Raises:
-        BadUsage: if `size` leaves no room for the special tokens and the 256 bytes.
-    """
-    if size < SMALLEST:
-        raise BadUsage(
-            f"--vocabulary {size} is too small: {FIRST} special tokens and 256 bytes come first",
-            f"give at least {SMALLEST}; 4096 to 32768 is usual",
-        )
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.ByteLevel(add_prefix_space=False)
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=size,
-        min_frequency=2,
-        special_tokens=list(SPECIALS),
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        show_progress=False,
-    )
-    tokenizer.train_from_iterator(iter(texts), trainer)
-    return tokenizer
-
-
-def save(tokenizer: Tokenizer, folder: Path) -> None:
-    """Write the three files with which ``transformers.AutoTokenizer.from_pretrained(folder)`` opens it."""
-    named = {f"{role}_token": names[0] for role, names in _ROLES.items()}
-    extra = [name for name in SPECIALS if name not in named.values()]
-    special = {**named, "extra_special_tokens": extra}
-    config = {
-        **special,
-        "clean_up_tokenization_spaces": False,
-        "model_max_length": int(1e30),
-        "tokenizer_class": "PreTrainedTokenizerFast",
-    }
-    tokenizer.save(str(folder / "tokenizer.json"))
-    for name, value in (("tokenizer_config.json", config), ("special_tokens_map.json", special)):
-        (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")
-
-
-def suitable(folder: Path) -> Vocabulary:
-    """Return the vocabulary of a folder, if a corpus can be written in it.
-
-    Raises:
-        BadData: if there is none, its pieces are not bytes, or nothing says where a text ends.
-    """
-    found = Vocabulary.open(folder)
-    wanting = "is not byte-level" if not found.byte_level else "has no end token" if found.eos is None else ""
-    if wanting:
-        raise BadData(f"--tokenizer {folder}: its tokenizer {wanting}", "give one like GPT-2's, RoBERTa's or BART's")
-    return found
-
-
-def taken(source: Path, folder: Path) -> Vocabulary:
-    """Copy the files of a tokenizer into `folder`; return its vocabulary."""
-    for name in ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json"):
-        if (source / name).is_file():
-            shutil.copyfile(source / name, folder / name)
-    return suitable(folder)
+__all__ = ["FIRST", "SMALLEST", "SPECIALS", "Vocabulary", "save", "train"]
 
 
 class Vocabulary:
@@ -136,7 +37,10 @@ class Vocabulary:
     white space ("Ġ…", "▁…"), is no "##…", or is special. In running text a word also begins after a special
     token, after a new line, and where letters, digits and other marks meet, which the piece alone cannot show:
     ``word_starts`` tells these too. ``sentinels`` are in the order of their names
-    (``<extra_id_0>`` first), whatever their ids. A role that the tokenizer does not have is None.
+    (``<extra_id_0>`` first), whatever their ids. A role that the tokenizer does not have is None; ``end`` is what
+    closes a document, ``</s>`` or, where a tokenizer has none, its [SEP].
+
+    ``lossless`` says that text → ids → text gives every byte back, which every kind of ours promises.
     """
 
     pad: int | None
@@ -163,24 +67,26 @@ class Vocabulary:
         self.sha256 = hashlib.sha256(content.encode()).hexdigest()
         ids = self.tokenizer.get_vocab(with_added_tokens=True)
         self.size = max(ids.values()) + 1
-        for role, known in (_ROLES | _MARKS).items():
+        for role, known in (ROLES | MARKS).items():
             tried = [names[role]] if role in names else known
             setattr(self, role, next((ids[name] for name in tried if name in ids), None))
         self.pieces: list[str] = [""] * self.size
         for piece, number in ids.items():
             self.pieces[number] = piece
         special = {number for number, token in self.tokenizer.get_added_tokens_decoder().items() if token.special}
-        special |= {number for role in (*_ROLES, *_MARKS) if (number := getattr(self, role)) is not None}
+        special |= {number for role in (*ROLES, *MARKS) if (number := getattr(self, role)) is not None}
         self.sentinels: Int64[np.ndarray, " sentinels"] = _sentinels(ids)
         special |= set(self.sentinels.tolist())
         self.ordinary: Bool[np.ndarray, " size"] = np.array(
             [bool(piece) and number not in special for number, piece in enumerate(self.pieces)]
         )
         self.draw: Int64[np.ndarray, " ordinary"] = np.flatnonzero(self.ordinary).astype(np.int64)
+        self.end = self.sep if self.eos is None else self.eos
         first = self.size - len(self.draw)
         self._first: int | None = first if self.ordinary[first:].all() else None  # special tokens all come first
-        parsed = json.loads(content)
-        self.byte_level = words.is_byte_level(parsed)
+        self.content = parsed = json.loads(content)
+        self.byte_level = pieces.is_byte_level(parsed)
+        self.lossless = pieces.is_lossless(parsed, self.pieces)
         if parsed["model"]["type"] != "BPE":  # BPE reaches a piece by merges alone, and special tokens have none
             _never_whole(
                 self.tokenizer, [piece for piece, kept in zip(self.pieces, self.ordinary, strict=True) if not kept]
@@ -215,12 +121,22 @@ class Vocabulary:
         backend = getattr(tokenizer, "backend_tokenizer", None)
         if not isinstance(backend, Tokenizer):
             raise BadData(f"{type(tokenizer).__name__} is no fast tokenizer", "objectives need tokenizer.json")
-        roles = {f"{role}_token": getattr(tokenizer, f"{role}_token", None) for role in _ROLES}
+        roles = {f"{role}_token": getattr(tokenizer, f"{role}_token", None) for role in ROLES}
         return cls(backend, _names(roles))
 
     @cached_property
     def _words(self) -> UInt16[np.ndarray, " size"]:
-        return words.tables(json.loads(self.tokenizer.to_str()), self.pieces, self.ordinary)
+        return words.tables(self.content, self.pieces, self.ordinary)
+
+    @cached_property
+    def said(self) -> list[bytes]:
+        """The bytes of text that each piece stands for, where the vocabulary is byte-level or lossless."""
+        return pieces.said(self.content, self.pieces)
+
+    @cached_property
+    def byte_lengths(self) -> Int64[np.ndarray, " size"]:
+        """How many these are; none for special tokens."""
+        return np.where(self.ordinary, [len(text) for text in self.said], 0).astype(np.int64)
 
     @cached_property
     def word_start(self) -> Bool[np.ndarray, " size"]:
@@ -253,7 +169,7 @@ class Vocabulary:
 def _names(config: dict[str, Any]) -> dict[str, str]:
     """Return role → piece from a tokenizer's configuration, where a piece is a string or an AddedToken's fields."""
     found = {}
-    for role in _ROLES:
+    for role in ROLES:
         value = config.get(f"{role}_token")
         value = value.get("content") if isinstance(value, dict) else value
         if value is not None:
@@ -262,14 +178,18 @@ def _names(config: dict[str, Any]) -> dict[str, str]:
 
 
 def _never_whole(tokenizer: Tokenizer, names: Iterable[str]) -> None:
-    """Cut special tokens that a text says behind their first character, or models find them as their own pieces."""
+    """Cut special tokens that a text says behind their first character, or models find them as their own pieces.
+
+    Most pre-tokenizers cut them anyway, between their letters and other marks.
+    """
     rests: dict[str, list[str]] = {}
+    cut = tokenizer.pre_tokenizer
     for name in names:
-        if len(name) > 1:
+        if len(name) > 1 and not (cut is not None and len(cut.pre_tokenize_str(name)) > 1):
             rests.setdefault(re.escape(name[0]), []).append(re.escape(name[1:]))
     if rests:  # grouped by the first character, for which a search can skip ahead
         pattern = "|".join(f"{first}(?={'|'.join(rest)})" for first, rest in rests.items())
-        parts = [tokenizer.pre_tokenizer] if tokenizer.pre_tokenizer is not None else []
+        parts = [cut] if cut is not None else []
         tokenizer.pre_tokenizer = pre_tokenizers.Sequence([*parts, pre_tokenizers.Split(Regex(pattern), "isolated")])
 
 

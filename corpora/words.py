@@ -19,13 +19,14 @@ words, are taken at their word: there BERT's "abc123" is one word, and each punc
 
 from __future__ import annotations
 
-import re
 import unicodedata
 from collections.abc import Callable, Sequence
 from typing import Any
 
 import numpy as np
 from jaxtyping import Bool, Int64, UInt16
+
+from corpora.pieces import by_bytes, by_text, is_byte_level
 
 # What a piece ends with, one bit each; END is all that ends a word whatever follows.
 _LETTER, _DIGIT, _MARK, _OPEN, _END = 1, 2, 4, 8, 16
@@ -75,19 +76,6 @@ def starts(
     return found
 
 
-def is_byte_level(content: dict[str, Any]) -> bool:
-    """Return whether each character of a piece stands for a byte."""
-    parts = (content.get(part) for part in ("pre_tokenizer", "normalizer", "decoder"))
-    return "ByteLevel" in {name for part in parts for name in _types(part)}
-
-
-def _types(part: Any) -> list[str]:
-    """Return the types of a tokenizer's part and of all that it is made of."""
-    if isinstance(part, dict):
-        return [str(part.get("type")), *(name for value in part.values() for name in _types(value))]
-    return [name for value in part for name in _types(value)] if isinstance(part, list) else []
-
-
 def _look(content: dict[str, Any]) -> Callable[[str], tuple[int, int]]:
     """Return what tells after which endings a piece starts a word, and its own ending."""
     model = content["model"]
@@ -95,12 +83,14 @@ def _look(content: dict[str, Any]) -> Callable[[str], tuple[int, int]]:
         return lambda piece: (_ANY, _OPEN)
     if suffix := model.get("end_of_word_suffix"):
         return lambda piece: (_END, _END if piece.endswith(suffix) else _OPEN)
-    if prefix := model.get("continuing_subword_prefix"):
+    byte_level, prefix = is_byte_level(content), model.get("continuing_subword_prefix") or ""
+    if prefix and not byte_level:
         return lambda piece: (_END if piece.startswith(prefix) else _ANY, _OPEN)
-    read = _bytes_read() if is_byte_level(content) else _text_read(bool(model.get("byte_fallback")))
+    read = by_bytes() if byte_level else by_text(bool(model.get("byte_fallback")))
 
     def look(piece: str) -> tuple[int, int]:
-        kinds = [_kind(character) for character in read(piece)]
+        text = read(piece.removeprefix(prefix)).decode("utf-8", "surrogateescape")  # half a character: a lone surrogate
+        kinds = [_kind(character) for character in text] or ["?"]
         known = [kind for kind in kinds if kind != "M"]
         first = "?" if kinds[0] == "M" else kinds[0]
         return _AFTER[first], _ENDING[known[-1] if known else "?"]
@@ -116,28 +106,3 @@ def _kind(character: str) -> str:
         return "\n"
     category = unicodedata.category(character)
     return "?" if category == "Cs" else category[0] if category[0] in "LNM" else "P"
-
-
-def _bytes_read() -> Callable[[str], str]:
-    """Return the reader of byte-level pieces; a byte that is no whole character becomes a lone surrogate."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    hidden = [byte for byte in range(256) if byte not in printable]
-    values = {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(hidden)}
-
-    def read(piece: str) -> str:
-        if all(character in values for character in piece):
-            return bytes(values[character] for character in piece).decode("utf-8", "surrogateescape")
-        return piece  # added by hand, and so written as it is
-
-    return read
-
-
-def _text_read(fallback: bool) -> Callable[[str], str]:
-    """Return the reader of pieces that are text, where `fallback` allows bytes such as <0x0A>."""
-    byte = re.compile(r"<0x([0-9A-F]{2})>")
-
-    def read(piece: str) -> str:
-        found = byte.fullmatch(piece) if fallback else None
-        return bytes([int(found[1], 16)]).decode("utf-8", "surrogateescape") if found else piece
-
-    return read

@@ -58,8 +58,3 @@ class Writer:
     def digest(self) -> str:
         """The sha256 of each file, one after the other."""
         return " ".join(f"{self.name}.{kind} {digest.hexdigest()}" for kind, digest in self.digests.items())
-
-
-def token_kind(size: int) -> np.dtype[np.unsignedinteger]:
-    """Return the smallest type that holds every id of a vocabulary of `size` pieces."""
-    return np.dtype("<u2" if size <= 1 << 16 else "<u4")

@@ -27,6 +27,20 @@ def load(reference: str) -> Any:
     return getattr(importlib.import_module(module), attribute)
 
 
+def own(flag: str, name: str) -> Any:
+    """Return what a user names as ``module:attribute``, looked for where the command is called, too.
+
+    Raises:
+        BadUsage: if there is no such thing.
+    """
+    if os.getcwd() not in sys.path:  # a console script does not look where it is called, as python -m does
+        sys.path.insert(0, os.getcwd())
+    try:
+        return load(name)
+    except (ImportError, AttributeError, ValueError) as error:
+        raise BadUsage(f"--{flag} {name}: {error}", "give MODULE:NAME importable from here") from error
+
+
 def choose(field: dataclasses.Field[Any], name: str) -> type:
     """Return the class that `name` stands for in a field with choices.
 
@@ -37,12 +51,7 @@ def choose(field: dataclasses.Field[Any], name: str) -> type:
     if name in choices:
         return choices[name]
     if ":" in name:
-        if os.getcwd() not in sys.path:  # a console script does not look where it is called, as python -m does
-            sys.path.insert(0, os.getcwd())
-        try:
-            return load(name)
-        except (ImportError, AttributeError, ValueError) as error:
-            raise BadUsage(f"--{field.name} {name}: {error}", "give MODULE:CLASS importable from here") from error
+        return own(field.name, name)
     raise unknown(field.name, name, choices)
 
 

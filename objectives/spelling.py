@@ -10,7 +10,6 @@ from __future__ import annotations
 import codecs
 import unicodedata
 from collections.abc import Sequence
-from functools import cache
 from typing import Any
 
 from corpora.vocabulary import Vocabulary
@@ -39,8 +38,8 @@ def spell(ids: Sequence[int], vocabulary: Vocabulary, kinds: Sequence[Any] | Non
         if not ordinary:
             out.append((True, clean(vocabulary.pieces[number])))
             continue
-        text = _bytes(decoder, vocabulary.pieces[number]) if vocabulary.byte_level else None
-        text = _beside(number, before, vocabulary) if text is None else text
+        told = vocabulary.byte_level or vocabulary.lossless
+        text = decoder.decode(vocabulary.said[number]) if told else _beside(number, before, vocabulary)
         frame = place > 0 and not vocabulary.ordinary[ids[place - 1]] and ids[place - 1] not in marks
         gap = place == 0 or frame or text.startswith(" ")
         out.append((gap, clean(text.removeprefix(" "))))
@@ -55,22 +54,6 @@ def _flush(decoder: codecs.IncrementalDecoder, out: list[Spelled]) -> None:
     decoder.reset()
     if rest:
         out[-1] = (out[-1][0], out[-1][1] + rest)
-
-
-def _bytes(decoder: codecs.IncrementalDecoder, piece: str) -> str | None:
-    """Return the characters that the bytes of a piece end, or None if it is written in no bytes."""
-    table = _table()
-    if any(letter not in table for letter in piece):
-        return None
-    return decoder.decode(bytes(table[letter] for letter in piece))
-
-
-@cache
-def _table() -> dict[str, int]:
-    """Return the byte that each letter of byte-level pieces stands for (Radford et al. 2019's table)."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [byte for byte in range(256) if byte not in printable]
-    return {chr(byte): byte for byte in printable} | {chr(256 + n): byte for n, byte in enumerate(others)}
 
 
 def _beside(number: int, before: int | None, vocabulary: Vocabulary) -> str:

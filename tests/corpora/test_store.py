@@ -10,10 +10,10 @@ import numpy as np
 import pytest
 
 from corpora import fetching
+from corpora.encoding import token_kind
 from corpora.requests import Build
 from corpora.sentences import starts
 from corpora.store import PARTS, Corpus, build
-from corpora.writing import token_kind
 from foundation import durable
 from foundation.refusal import BadData, BadUsage, RunFailed
 from tests.corpora.conftest import prose
