@@ -7,12 +7,12 @@ import sys
 
 import numpy as np
 
-from corpora import blocks, building, joining
+from corpora import blocks, building, joining, reporting
 from corpora.packing import packed
-from corpora.requests import Build, Join, Show
+from corpora.requests import Build, Join, Report, Show
 from corpora.store import Corpus
 from foundation import keys
-from foundation.refusal import BadUsage
+from foundation.refusal import BadUsage, RunFailed
 
 
 def build(request: Build) -> None:
@@ -22,12 +22,24 @@ def build(request: Build) -> None:
     if request.shard and not folder.exists():
         print(f"part {request.shard} is made; when all are: corpora join {folder}")
     else:
-        print(_summary(Corpus.open(folder)))
+        print(reporting.summary(Corpus.open(folder)))
 
 
 def join(request: Join) -> None:
     """Finish a corpus whose shards have been made, and print what it holds."""
-    print(_summary(Corpus.open(joining.join(request.corpus, request.overwrite))))
+    print(reporting.summary(Corpus.open(joining.join(request.corpus, request.overwrite))))
+
+
+def report(request: Report) -> None:
+    """Print the report on a corpus, and write it as a page."""
+    corpus = Corpus.open(request.corpus)
+    print(reporting.summary(corpus))
+    if request.html is not None:
+        try:
+            reporting.page(corpus).write(request.html)
+        except OSError as error:
+            raise RunFailed(f"--html {request.html}: {error.strerror or error}") from error
+        print(f"{request.html} is written")
 
 
 def show(request: Show) -> None:
@@ -35,35 +47,17 @@ def show(request: Show) -> None:
     if request.block < 1 or request.blocks < 0:
         raise BadUsage(f"--block {request.block} --blocks {request.blocks}: at least 1 and 0 are needed")
     corpus = Corpus.open(request.corpus)
-    print(_summary(corpus))
+    print(reporting.summary(corpus))
     part = corpus.part("train")
-    rows = packed(part, request.block)
+    rows = packed(part, request.block, request.packing)
     total = len(rows)
     chosen = keys.order(keys.fold(request.seed, "show"), total, np.arange(min(request.blocks, total)))
     chosen = np.sort(chosen)
     found = blocks.gather(part, rows, chosen, keys.fold(request.seed, "show", chosen), corpus.vocabulary.pad or 0)
+    print(f"{'packing':<12} {request.packing}, {total:,} blocks of {request.block}, {float(rows.fill):.2%} full")
     print("\n‖ begins a document, | a sentence")
     for row, index in enumerate(chosen):
         print(f"\nblock {index:,} of {total:,}\n{_marked(corpus, found, row)}")
-
-
-def _summary(corpus: Corpus) -> str:
-    meta, parts = corpus.meta, corpus.meta["parts"]
-    share = parts["held-out"]["tokens"] / max(1, meta["tokens"])
-    lines = {
-        "corpus": corpus.folder,
-        "fingerprint": corpus.fingerprint,
-        "documents": f"{meta['documents']:,} ({parts['held-out']['documents']:,} held out)",
-        "words": f"{meta['words']:,}",
-        "sentences": f"{meta['sentences']:,}",
-        "tokens": f"{meta['tokens']:,} ({meta['tokens'] / max(1, meta['words']):.2f} a word)",
-        "held out": f"{parts['held-out']['tokens']:,} tokens ({share:.2%})",
-        "vocabulary": f"{meta['vocabulary']:,} pieces",
-        "bytes": f"{meta['bytes']:,}",
-        "empty": f"{meta['empty']:,} documents left out",
-        "sources": ", ".join(meta["request"]["sources"]),
-    }
-    return "\n".join(f"{name:<12} {value}" for name, value in lines.items())
 
 
 def _marked(corpus: Corpus, found: blocks.Blocks, row: int) -> str:

@@ -41,16 +41,13 @@ class Blocks:
         keys: UInt64[np.ndarray, " rows"],
         *,
         progress: Float64[np.ndarray, " rows"] | None = None,
-        texts: Int64[np.ndarray, "*shape"] | None = None,
+        texts: Int64[np.ndarray, "*shape"] | Callable[[], Numbers | None] | None = None,
         others: Blocks | None = None,
     ) -> None:
         self.ids, self.lengths, self.keys = ids, lengths, keys
-        self._sentences, self._documents = sentences, documents
+        self._sentences, self._documents, self._texts = sentences, documents, texts
         self.progress = np.zeros(len(ids)) if progress is None else progress
         """The share of the run that is done when a row is read, in [0, 1]: what schedules of noise look at."""
-        self.texts = texts
-        """The number of the document that each row begins in, where those behind it count on, or of each place; by
-        default each row is a text of its own."""
         self.others = others
         """For each row a block from elsewhere, for objectives that need a stranger; its keys mean nothing."""
 
@@ -67,6 +64,14 @@ class Blocks:
         """Where documents start."""
         return self._documents() if callable(self._documents) else self._documents
 
+    @cached_property
+    def texts(self) -> Int64[np.ndarray, "*shape"] | None:
+        """The number of the document that each row begins in, where those behind it count on, or of each place.
+
+        By default each row is a text of its own.
+        """
+        return self._texts() if callable(self._texts) else self._texts
+
     def take(self, rows: Integer[np.ndarray, " taken"]) -> Blocks:
         """Return some of the rows, in the order given."""
         return Blocks(
@@ -76,7 +81,7 @@ class Blocks:
             lambda: self.documents[rows],
             self.keys[rows],
             progress=self.progress[rows],
-            texts=None if self.texts is None else self.texts[rows],
+            texts=lambda: None if self.texts is None else self.texts[rows],
             others=None if self.others is None else self.others.take(rows),
         )
 
@@ -100,19 +105,16 @@ def gather(
         raise IndexError(f"a block outside [0, {len(packing)})")
     rows = _Rows(part, packing, indices)
     ids, lengths = rows.tokens(pad, last)
-    found = Blocks(
+    return Blocks(
         ids,
         lengths,
         lambda: rows.marks("sentences"),
         lambda: rows.marks("documents"),
         keys,
         progress=progress,
+        texts=rows.texts,
+        others=None if others is None else gather(part, packing, others, keys, pad),
     )
-    if others is not None:
-        found.others = gather(part, packing, others, keys, pad)
-        found.others.texts = _Rows(part, packing, others).texts()
-        found.texts = rows.texts()
-    return found
 
 
 class _Rows:
@@ -134,9 +136,9 @@ class _Rows:
     def tokens(self, pad: int, last: int) -> tuple[Numbers, Numbers]:
         """Return the ids of the rows, of which `last` is the last one of the part, and their lengths."""
         part, (rows, block) = self.part, self.shape
-        if isinstance(self.packing, Stream) and len(part.shards) == 1:
-            if (last + 1) * block <= len(part):  # the usual batch: all rows are full
-                return _windows(part.shards[0], block)[self.indices * block].astype(np.int64), np.full(rows, block)
+        if isinstance(self.packing, Stream) and len(part.shards) == 1 and (last + 1) * block <= len(part):
+            # the usual batch: all rows are full
+            return _windows(part.shards[0], block)[self.indices * block].astype(np.int64), np.full(rows, block)
         pieces, to = self.pieces, self.to
         ids = np.full(self.shape, pad, dtype=np.int64)
         flat = ids.ravel()

@@ -13,8 +13,9 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import ExitStack, nullcontext
+from fractions import Fraction
 from pathlib import Path
-from typing import NamedTuple, Protocol, runtime_checkable
+from typing import NamedTuple
 
 import numpy as np
 from jaxtyping import Int64, Integer
@@ -39,21 +40,11 @@ class Pieces(NamedTuple):
     """The tokens."""
 
 
-@runtime_checkable
-class Packing(Protocol):
-    """Rows of at most `block` tokens."""
-
-    block: int
-
-    def __len__(self) -> int: ...
-
-    def pieces(self, rows: Integer[np.ndarray, " rows"]) -> Pieces:
-        """Return what stands in some of the rows."""
-        ...
-
-
 class Stream:
-    """Row i is the tokens i × block … (i + 1) × block."""
+    """Row i is the tokens i × block … (i + 1) × block; the last one, if it is shorter, counts as full."""
+
+    fill = Fraction(1)
+    """The share of the places of all rows that hold a token."""
 
     def __init__(self, part: Part, block: int) -> None:
         self.block, self.tokens = block, len(part)
@@ -71,8 +62,9 @@ class Stream:
 class Table:
     """Rows that are looked up: the pieces of all rows, one behind the other, and where each row's begin."""
 
-    def __init__(self, block: int, begins: np.ndarray, lengths: np.ndarray, firsts: np.ndarray) -> None:
+    def __init__(self, tokens: int, block: int, begins: np.ndarray, lengths: np.ndarray, firsts: np.ndarray) -> None:
         self.block, self.begins, self.lengths, self.firsts = block, begins, lengths, firsts
+        self.fill = Fraction(tokens, max(1, len(self) * block))
 
     def __len__(self) -> int:
         return len(self.firsts) - 1
@@ -87,6 +79,8 @@ class Table:
         columns -= columns[np.cumsum(counts) - counts][owners]
         return Pieces(owners, columns, self.begins[found].astype(np.int64), lengths)
 
+
+Packing = Stream | Table
 
 _FILES = {"begins": "<i8", "lengths": "<u4", "firsts": "<i8"}
 _TABLES = {"document": fitting.cut, "best-fit": fitting.best_fit}
@@ -118,7 +112,7 @@ def packed(part: Part, block: int, name: str = "stream") -> Packing:
             except OSError:
                 return _made(part, block, name)
     arrays = {kind: _mapped(folder / kind, dtype) for kind, dtype in _FILES.items()}
-    return Table(block, **arrays)
+    return Table(len(part), block, **arrays)
 
 
 def _rows(part: Part, block: int, name: str) -> Iterator[dict[str, np.ndarray]]:
@@ -133,7 +127,8 @@ def _rows(part: Part, block: int, name: str) -> Iterator[dict[str, np.ndarray]]:
 
 def _made(part: Part, block: int, name: str) -> Table:
     found = list(_rows(part, block, name))
-    return Table(block, **{kind: np.concatenate([one[kind].astype(t) for one in found]) for kind, t in _FILES.items()})
+    arrays = {kind: np.concatenate([one[kind].astype(t) for one in found]) for kind, t in _FILES.items()}
+    return Table(len(part), block, **arrays)
 
 
 def _write(part: Part, block: int, name: str, folder: Path) -> None:

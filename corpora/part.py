@@ -14,7 +14,7 @@ from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
-from typing import Any, Protocol, runtime_checkable
+from typing import Any
 
 import numpy as np
 from jaxtyping import Int64, Integer, UInt
@@ -22,26 +22,6 @@ from jaxtyping import Int64, Integer, UInt
 from foundation.refusal import BadData
 
 Places = Int64[np.ndarray, " places"]
-
-
-@runtime_checkable
-class Shard(Protocol):
-    """The three arrays of a shard."""
-
-    @property
-    def tokens(self) -> np.ndarray:
-        """The token ids."""
-        ...
-
-    @property
-    def documents(self) -> np.ndarray:
-        """Where documents begin, and at last where the shard ends: uint32."""
-        ...
-
-    @property
-    def sentences(self) -> np.ndarray:
-        """Where sentences begin: uint32."""
-        ...
 
 
 @dataclass(frozen=True, eq=False)
@@ -83,6 +63,9 @@ class Files:
             return np.asarray(np.memmap(path, dtype=dtype, mode="r"))  # a plain view: a slice of a memmap is slow
         except OSError as error:
             raise BadData(f"{path} cannot be read: {error.strerror}", "build the corpus again") from error
+
+
+Shard = Arrays | Files
 
 
 class Starts:

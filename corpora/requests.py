@@ -4,10 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass, fields
 from pathlib import Path
+from typing import Literal
 
 from tyro.conf import Positional
 
 from corpora.documents import Reading
+
+Packed = Literal["stream", "document", "best-fit"]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -94,5 +97,7 @@ class Show:
     """Blocks to print."""
     block: int = 128
     """Tokens of a block."""
+    packing: Packed = "stream"
+    """How documents stand in blocks: concatenated and cut, each in blocks of its own, or as whole as can be."""
     seed: int = 0
     """Key of the choice of blocks."""

@@ -27,7 +27,7 @@ GOLDEN = np.uint64(0x9E3779B97F4A7C15)
 _FIRST, _SECOND = np.asarray(np.uint64(0xBF58476D1CE4E5B9)), np.asarray(np.uint64(0x94D049BB133111EB))
 _SHIFTS = tuple(np.asarray(np.uint64(number)) for number in (30, 27, 31))
 _ROUNDS = 6
-_CACHED = 1 << 14  # positions
+_CACHED, _FEW = 1 << 14, 256  # positions
 _TABLED = 16  # bits of a half up to which rounds are tables: 3 MiB for the order of four thousand million blocks
 
 
@@ -121,26 +121,24 @@ def order(key: Word, count: int, positions: NDArray[np.integer]) -> NDArray[np.i
     if found.size and (found.min() < 0 or found.max() >= count):
         raise ValueError(f"a position outside [0, {count})")
     half = max(1, (max(1, count - 1).bit_length() + 1) // 2)
-    if half <= _TABLED:
-        return _walked(_rounds(int(fold(key)), half), half, count, found)
-    rounds = fold(key, "order", np.arange(_ROUNDS))
-    if fast := compiled():
-        fast.ordered(rounds, half, np.uint64(count), found.ravel().view(np.uint64))
-        return found
     flat = found.ravel()
-    for first in range(0, len(flat), _CACHED):  # what the many passes read and write stays near
-        flat[first : first + _CACHED] = _walked(list(rounds), half, count, flat[first : first + _CACHED])
-    return found
-
-
-def _walked(rounds: Any, half: int, count: int, found: NDArray[np.int64]) -> NDArray[np.int64]:
-    """Return where the network sends values, each time until it is below the count."""
-    found = _feistel(rounds, half, found)
-    walking = np.flatnonzero(found >= count)
-    while walking.size:
-        stepped = _feistel(rounds, half, found.ravel()[walking])
-        found.ravel()[walking] = stepped
-        walking = walking[stepped >= count]
+    tables = _rounds(int(fold(key)), half) if half <= _TABLED else None
+    if tables is not None:  # one step for all; few are left
+        flat[:] = _feistel(tables, half, flat)
+        walking = np.flatnonzero(flat >= count)
+    else:
+        walking = np.arange(len(flat))
+    if len(walking) > _FEW and (fast := compiled()):
+        walkers = flat[walking].view(np.uint64)
+        fast.ordered(fold(key, "order", np.arange(_ROUNDS)), half, np.uint64(count), walkers)
+        flat[walking] = walkers.view(np.int64)
+        return found
+    rounds = tables if tables is not None else list(fold(key, "order", np.arange(_ROUNDS)))
+    for first in range(0, len(walking), _CACHED):  # what the many passes read and write stays near
+        some = walking[first : first + _CACHED]
+        while some.size:
+            flat[some] = stepped = _feistel(rounds, half, flat[some])
+            some = some[stepped >= count]
     return found
 
 

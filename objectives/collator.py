@@ -52,9 +52,10 @@ class Collator:
 
     An example needs ``input_ids``: a list, an array or a tensor. Where its ``attention_mask`` is 0 at either end is
     padding, which is dropped. ``sentences`` and ``documents`` list where they start, as offsets into ``input_ids``;
-    without them a sentence starts behind . ! ? and a document behind ``</s>``, and both where the row does.
-    ``document`` is the number (or the name) of the document that a row begins in; those behind it count on. Beside
-    these and its id (see above) nothing is looked at.
+    without them a sentence starts behind . ! ? and a document behind ``</s>``, and both where the row does. A document
+    that starts with none of the sentences told is the rest of one.
+    ``document`` is the number (or the name) of the document that a row begins in; those behind it count on (an
+    array: the number at each token). Beside these and its id (see above) nothing is looked at.
     """
 
     objective: Objective
@@ -169,11 +170,11 @@ class Collator:
         blocks = Blocks(
             ids,
             lengths,
-            lambda: rows_of.marks("sentences", features, rows, inside, lambda: self._sentences(ids)) | blocks.documents,
+            lambda: rows_of.marks("sentences", features, rows, inside, lambda: self._sentences(ids) | blocks.documents),
             lambda: rows_of.marks("documents", features, rows, inside, lambda: self._documents(ids)),
             rows_of.keys(self.seed, self.epoch, features, said),
             progress=np.full(len(rows), float(self.progress)),
-            texts=rows_of.documents(features, said),
+            texts=rows_of.documents(features, said, width),
         )
         return blocks, said
 

@@ -99,19 +99,16 @@ class Examples:
         wanted %= total
         indices = self._indices(wanted)
         found = blocks.gather(self.part, self.table, indices, wanted.astype(np.uint64), 0)
-        pieces = self.table.pieces(indices)
-        texts = self.part.document_of(pieces.begins[pieces.columns == 0])
+        assert found.texts is not None
         return [
             Item(
                 input_ids=found.ids[row, :length],
                 id=position,
-                document=text,
+                document=found.texts[row, :length] if found.texts.ndim == 2 else int(found.texts[row]),
                 sentences=np.flatnonzero(found.sentences[row]),
                 documents=np.flatnonzero(found.documents[row]),
             )
-            for row, (position, text, length) in enumerate(
-                zip(wanted.tolist(), texts.tolist(), found.lengths.tolist(), strict=True)
-            )
+            for row, (position, length) in enumerate(zip(wanted.tolist(), found.lengths.tolist(), strict=True))
         ]
 
     def _indices(self, positions: Int64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
@@ -250,8 +247,19 @@ def _word(name: Any, row: int) -> int:
         ) from None
 
 
-def documents(examples: Sequence[Example], said: UInt64[np.ndarray, " rows"]) -> Int64[np.ndarray, " rows"]:
-    """Return a number for the document that each example begins in: what its ``document`` tells, or what it says."""
+def documents(
+    examples: Sequence[Example], said: UInt64[np.ndarray, " rows"], width: int
+) -> Int64[np.ndarray, "*shape"]:
+    """Return a number for the document that each example begins in: what its ``document`` tells, or what it says.
+
+    Where examples tell a number for each token, it is one for each place.
+    """
+    told = [numbers for example in examples if isinstance(numbers := example.get("document"), np.ndarray)]
+    if told and len(told) == len(examples):
+        places = np.zeros((len(told), width), dtype=np.int64)
+        for row, numbers in zip(places, told, strict=True):
+            row[: len(numbers)] = numbers
+        return places
     found = (said >> np.uint64(2)).astype(np.int64)  # room to count on
     for row, example in enumerate(examples):
         if example.get("document") is not None:

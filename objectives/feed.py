@@ -49,6 +49,10 @@ class Feed:
         """Blocks in one pass."""
         return len(self.table)
 
+    def worth(self, tokens: int) -> int:
+        """Return how many blocks hold about so many tokens: at least one, at most one pass."""
+        return min(self.blocks, max(1, int(tokens / (self.block * self.table.fill))))
+
     def indices(self, positions: Int[np.ndarray, " rows"]) -> Int[np.ndarray, " rows"]:
         """Return the block at each position; a run reads on from position to position, so they are found in shelves."""
         if not positions.size:
@@ -95,7 +99,6 @@ class Feed:
             rows = packed(self.part, block)
             others = below(len(rows), fold(keys, "others"))
             found.others = blocks.gather(self.part, rows, others, keys, pad)
-            found.others.texts = self.part.document_of(others * block)
             begins = indices * self.block + bounds(whole.lengths, self.block, pieces, which)[0]
             found.texts = self.part.document_of(begins)
         return found

@@ -117,6 +117,8 @@ def _inner(blocks: Blocks, vocabulary: Vocabulary) -> Mask:
 def _absolute(blocks: Blocks) -> Grid:
     """Return the number of the document of each place in the whole part."""
     assert blocks.texts is not None
+    if blocks.texts.ndim == 2:
+        return blocks.texts
     within = np.cumsum(blocks.documents, axis=1) - blocks.documents[:, :1]
     return blocks.texts[:, None] + within
 

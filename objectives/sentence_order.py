@@ -104,16 +104,17 @@ def _segments(blocks: Blocks, vocabulary: Vocabulary) -> tuple[Bool[np.ndarray, 
     """
     rows, width = blocks.ids.shape
     row_end = np.arange(1, rows + 1) * width
-    begins = np.flatnonzero(blocks.sentences)
+    begins = np.flatnonzero(blocks.sentences | blocks.documents)
     begins = begins[vocabulary.is_ordinary(blocks.ids.ravel()[begins])]
     owner = begins // width
-    stands = blocks.documents.ravel()[begins]  # a sentence that begins a document
+    stands = blocks.documents.ravel()[begins]  # a sentence that begins a document, or the rest of one
+    rest = ~blocks.sentences.ravel()[begins]  # begins in the middle of a sentence, so it is no whole one
     final = blocks.ids[np.arange(rows), np.maximum(blocks.lengths - 1, 0)]
     closed = ~vocabulary.is_ordinary(final) & (blocks.lengths > 0)  # the row's last document ends in the block
     follows = np.zeros(len(begins), dtype=bool)  # another sentence of the row comes behind
     follows[:-1] = owner[1:] == owner[:-1]
     preceded = np.zeros(len(begins), dtype=bool)
-    preceded[1:] = follows[:-1]
+    preceded[1:] = follows[:-1] & ~rest[:-1]
     candidates = np.flatnonzero((follows | closed[owner]) & ~stands & preceded)
     number = np.bincount(owner[candidates], minlength=rows)
     found = number > 0

@@ -7,7 +7,7 @@ of the seed and the step, and is looked up again.
 from __future__ import annotations
 
 import json
-from dataclasses import MISSING, dataclass, field, fields
+from dataclasses import MISSING, dataclass, field, fields, replace
 from pathlib import Path
 
 import numpy as np
@@ -142,6 +142,7 @@ class Record:
     words: int | None = None
     measured_steps: int | None = None
     stages: tuple[str, ...] = ()
+    packing: str = "stream"
 
     @property
     def block_tokens(self) -> int:
@@ -189,10 +190,11 @@ def feed(folder: Path, step: int, moved: Path | None) -> tuple[Record, Feed, Pla
             "give the corpus that it read: --corpus DIR",
         )
     part = corpus.part("train")
-    plan = stages.planned(told, told.block_tokens, len(part), corpus.meta["parts"]["train"]["words"])
+    block, words = told.block_tokens, corpus.meta["parts"]["train"]["words"]
+    read = Feed(part, corpus.vocabulary, told.objective, block, told.seed, packing=told.packing)
+    plan = stages.planned(told, block, len(part), words, read.table.fill)
     if not 0 <= step < plan.steps:
         raise BadUsage(
             f"--step {step}: the run {folder} has {plan.steps} steps", f"give a number from 0 to {plan.steps - 1}"
         )
-    block = told.block_tokens
-    return told, Feed(part, corpus.vocabulary, told.objective, block, told.seed, plan.positions), plan
+    return told, replace(read, total=plan.positions), plan

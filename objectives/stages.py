@@ -18,6 +18,7 @@ import math
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from fractions import Fraction
 from typing import Protocol, runtime_checkable
 
 import numpy as np
@@ -69,6 +70,8 @@ class Plan:
     stages: tuple[Stage, ...]
     steps_of: tuple[int, ...]
     """Steps of each stage."""
+    fill: Fraction = Fraction(1)
+    """The share of a block that holds corpus tokens, in the mean over a pass."""
 
     @property
     def block(self) -> int:
@@ -88,7 +91,8 @@ class Plan:
     @property
     def positions(self) -> int:
         """Positions that the whole run reads, blocks of the largest size."""
-        return math.ceil(self.tokens(self.steps) / self.block)
+        place = self.at(self.steps)
+        return -(-place.first // place.pieces)
 
     def at(self, step: int) -> Place:
         """Return what a step reads; steps behind the last one go on as it does."""
@@ -108,14 +112,14 @@ class Plan:
     def tokens(self, done: int) -> int:
         """Return the corpus tokens read when so many steps are done."""
         place = self.at(done)
-        return place.first * place.block
+        return int(place.first * place.block * self.fill)
 
     def steps_to(self, tokens: int) -> int:
         """Return the steps after which at least so many corpus tokens are read, however many the run has."""
         behind = [sum(self.steps_of[:number]) for number in range(len(self.stages))]
         number = max(0, bisect.bisect_left([self.tokens(step) for step in behind], tokens) - 1)
         left = tokens - self.tokens(behind[number])
-        return max(0, behind[number] + math.ceil(left / self.stages[number].tokens))
+        return max(0, behind[number] + math.ceil(left / (self.stages[number].tokens * self.fill)))
 
     def __str__(self) -> str:
         """Return the plan in words: ``500 steps of 64 × 64, then 250 of 32 × 128``."""
@@ -195,16 +199,25 @@ def stages_of(asked: Asked, block: int) -> tuple[Stage, ...]:
     return read(asked.stages) if asked.stages else (Stage(block, asked.rows, 1.0),)
 
 
-def planned(asked: Asked, block: int, tokens: int, words: int) -> Plan:
-    """Return the steps of a request on a training part of so many tokens and words; one pass where nothing is said."""
+def planned(asked: Asked, block: int, tokens: int, words: int, fill: Fraction = Fraction(1)) -> Plan:
+    """Return the steps of a request on a training part of so many tokens and words; one pass where nothing is said.
+
+    `fill` is the share of a block that holds tokens, in the mean.
+    """
     stages = stages_of(asked, block)
     if asked.words is not None:
-        return plan(stages, tokens=math.ceil(asked.words * tokens / max(1, words)))
+        return plan(stages, tokens=math.ceil(asked.words * tokens / max(1, words)), fill=fill)
     steps = asked.measured_steps if asked.steps is None else asked.steps
-    return plan(stages, steps=steps, tokens=tokens if asked.tokens is None else asked.tokens)
+    return plan(stages, steps=steps, tokens=tokens if asked.tokens is None else asked.tokens, fill=fill)
 
 
-def plan(stages: tuple[Stage, ...], *, steps: int | None = None, tokens: int | None = None) -> Plan:
+def plan(
+    stages: tuple[Stage, ...],
+    *,
+    steps: int | None = None,
+    tokens: int | None = None,
+    fill: Fraction = Fraction(1),
+) -> Plan:
     """Return the plan that has so many steps, or the fewest that read so many tokens.
 
     A stage ends where a block of the largest size ends, so its share is met to within one of them (or one step).
@@ -215,7 +228,8 @@ def plan(stages: tuple[Stage, ...], *, steps: int | None = None, tokens: int | N
     if steps is not None and steps < len(stages):
         raise BadUsage(f"--steps {steps} is not enough for {len(stages)} stages", "give at least one step each")
     per_token = sum(stage.share / stage.tokens for stage in stages)
-    whole = steps / per_token if steps is not None else float(tokens or 0)
+    places = (tokens or 0) / fill  # of blocks, full or not
+    whole = steps / per_token if steps is not None else float(places)
     largest = max(stage.block for stage in stages)
     counts: list[int] = []
     for stage in stages[:-1]:
@@ -226,15 +240,14 @@ def plan(stages: tuple[Stage, ...], *, steps: int | None = None, tokens: int | N
         last = steps - sum(counts)
     else:
         last = math.ceil(
-            ((tokens or 0) - sum(n * stage.tokens for n, stage in zip(counts, stages[:-1], strict=True)))
-            / stages[-1].tokens
+            (places - sum(n * stage.tokens for n, stage in zip(counts, stages[:-1], strict=True))) / stages[-1].tokens
         )
     if steps is not None and last < 1:
         raise BadUsage(
             f"--steps {steps} is not enough: the stages before the last take {sum(counts)}, to end with a whole block",
             "give more steps, or stages whose rows are a multiple of the pieces of a block",
         )
-    return Plan(stages, (*counts, max(1, last)))
+    return Plan(stages, (*counts, max(1, last)), fill)
 
 
 def cut(large: Blocks, pieces: int, which: Integer[np.ndarray, " rows"]) -> Blocks:

@@ -50,6 +50,7 @@ Step {state["step"]:,}: {state["tokens"]:,} corpus tokens read (about {state["wo
 - text: {meta["words"]:,} words in {meta["documents"]:,} documents from {_sources(meta)}; \
 {meta["parts"]["held-out"]["words"]:,} of the words are held out
 - corpus: fingerprint `{corpus.fingerprint}`
+- blocks: {run.block_tokens} corpus tokens, packing {run.packing}
 - vocabulary: {corpus.vocabulary.size:,} pieces, sha256 `{corpus.vocabulary.sha256}`
 - objective: {objective}, {_numbers(request.to_dict(run)["objective"])}
 - recipe: {_numbers(dataclasses.asdict(recipe))}

@@ -43,7 +43,7 @@ def evaluate(learner: Any, feed: Feed, tokens: int, device: torch.device) -> dic
     Where not every token asked was hidden, "hidden" is the loss on those that were. "chance/order" is the share of
     the commonest answer; "bits_per_byte" is there only where the text's likelihood was asked.
     """
-    rows = min(feed.blocks, max(1, tokens // feed.block))
+    rows = feed.worth(tokens)
     summed: Counter[str] = Counter()
     right: Counter[str] = Counter()
     count: Counter[str] = Counter()
@@ -120,7 +120,7 @@ def unigram(feed: Feed, tokens: int) -> dict[str, float]:
     Objectives that ask few tokens are asked again under other noise, so that the entropy of a small sample, which
     is too low, does not make their mark harder than that of objectives that ask every token.
     """
-    rows = min(feed.blocks, max(1, tokens // feed.block))
+    rows = feed.worth(tokens)
     counts: dict[str, np.ndarray] = {}
     for turn in range(_PASSES):
         asked = _questions(feed.at(np.arange(rows) + turn * feed.blocks))

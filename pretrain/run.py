@@ -8,11 +8,13 @@ from __future__ import annotations
 
 import math
 from dataclasses import dataclass, field, fields
+from fractions import Fraction
 from pathlib import Path
 from typing import Annotated, Literal
 
 from tyro.conf import Suppress, arg
 
+from corpora.requests import Packed
 from foundation.refusal import BadUsage
 from objectives import OBJECTIVES, Objective
 from objectives.denoising import Denoising
@@ -54,6 +56,9 @@ class Run:
     """Corpus tokens per example, the same for all objectives."""
     length: int | None = None
     """Model positions per example instead of --block; the block is what the objective fits into them."""
+    packing: Packed = "stream"
+    """How documents stand in blocks: stream (concatenated and cut), document (none holds two of them) or best-fit
+    (packed whole, cut only where one is longer than a block)."""
     rows: int = 16
     """Examples per optimizer step, over all processes."""
     micro: int | None = None
@@ -172,7 +177,13 @@ class Run:
 
     def _check_stages(self) -> None:
         """Refuse stages beside other words for the same, so that nothing said is ignored."""
-        largest = max(stage.block for stage in read_stages(self.stages))
+        blocks = {stage.block for stage in read_stages(self.stages)}
+        largest = max(blocks)
+        if self.packing != "stream" and len(blocks) > 1:
+            raise BadUsage(
+                f"--packing {self.packing} beside --stages of different blocks: a short row is not cut into pieces",
+                "give stages of one block, or --packing stream",
+            )
         usual = {f.name: f.default for f in fields(self)}
         for name, meant in (("block", largest), ("length", None), ("rows", None)):
             if getattr(self, name) not in (usual[name], meant):
@@ -185,15 +196,15 @@ class Run:
             return max(stage.block for stage in read_stages(self.stages))
         return self.block if self.length is None else self.objective.span(self.length)
 
-    def plan(self, tokens: int, words: int) -> Plan:
-        """Return the steps of the run on a training part of so many tokens and words.
+    def plan(self, tokens: int, words: int, fill: Fraction = Fraction(1)) -> Plan:
+        """Return the steps of the run on a training part of so many tokens and words in blocks that are so full.
 
         Raises:
             BadUsage: if the budget is not enough for the stages, or is one in minutes that nobody has measured yet.
         """
         if self.minutes is not None and self.measured_steps is None:
             raise BadUsage(f"--minutes {self.minutes:g} is no number of steps yet", "give --steps or --tokens")
-        return planned(self, self.block_tokens, tokens, words)
+        return planned(self, self.block_tokens, tokens, words, fill)
 
     def steps_for(self, tokens: int, words: int = 0) -> int:
         """Return the optimizer steps of the run on a training part of so many tokens and words."""

@@ -208,10 +208,11 @@ class Session:
 def flops_per_token(learner: Learner, feed: Feed, rows: int) -> float:
     """Return the operations of training per corpus token, with the shapes that a batch of some rows of `feed` has."""
     rows = min(feed.blocks, rows)
-    batch = feed.at(np.arange(rows))
+    blocks = feed.read(np.arange(rows))
+    batch = feed.objective.collate(blocks, feed.vocabulary)
     model, inputs = learner.model, batch.inputs
     decoder = inputs["decoder_input_ids"].shape[1] if "decoder_input_ids" in inputs else 0
     asked = int((batch.targets["tokens"] != IGNORED).sum())
     shape, positions = learner.family.shape, inputs["input_ids"].shape[1]
     whole = estimate.flops(estimate.work(model), model.config, shape, rows, positions, decoder, asked)
-    return whole / (rows * feed.block)
+    return whole / blocks.lengths.sum()

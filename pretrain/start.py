@@ -144,9 +144,10 @@ def _feeds(run: Run, corpus: Corpus) -> tuple[Feed, Feed, Plan]:
         raise BadData(f"{corpus.folder} has no text to train on", "build it from more text")
     if len(held_out) == 0:
         raise BadData(f"{corpus.folder} has no held-out text", "build it with a larger --held-out")
-    plan = run.plan(len(train_part), corpus.meta["parts"]["train"]["words"])
-    feed = Feed(train_part, corpus.vocabulary, run.objective, block, run.seed, plan.positions)
-    return feed, Feed(held_out, corpus.vocabulary, run.objective, block, _HELD_OUT), plan
+    feed = Feed(train_part, corpus.vocabulary, run.objective, block, run.seed, packing=run.packing)
+    plan = run.plan(len(train_part), corpus.meta["parts"]["train"]["words"], feed.table.fill)
+    feed = replace(feed, total=plan.positions)
+    return feed, Feed(held_out, corpus.vocabulary, run.objective, block, _HELD_OUT, packing=run.packing), plan
 
 
 def _accelerator(run: Run) -> Accelerator:

@@ -7,6 +7,7 @@ from pathlib import Path
 
 import pytest
 
+from benchmarks import order
 from benchmarks.collators import CASES, SHAPES
 from corpora.requests import Build
 from corpora.store import build
@@ -66,3 +67,12 @@ def test_a_step_of_ours_and_of_the_trainer_are_timed_on_the_same_weights_text_an
     assert float(row["ratio"]) == pytest.approx(float(row["Trainer ms"]) / float(row["ours ms"]), rel=0.1)
     assert 0 <= float(row["without what it spares"]) <= float(row["MFU ours"]) < 1
     assert all(float(row[column].replace(",", "")) > 0 for column in ("MB Trainer", "MB ours", "first step s"))
+
+
+def test_orders_of_all_sizes_and_first_batches_are_timed() -> None:
+    command = [sys.executable, "-m", "benchmarks.order", "--quick"]
+    done = subprocess.run(command, cwd=ROOT, check=True, capture_output=True, text=True, timeout=300)
+    orders, batches = tables(done.stdout)
+    assert [float(row["blocks"]) for row in orders] == [float(count) for count in order.COUNTS]
+    assert all(float(row["numpy alone"]) > 0 for row in orders)
+    assert {row["step"] for row in batches} == {"0", "1,000,000"}

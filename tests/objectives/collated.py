@@ -39,9 +39,9 @@ def block_of(objective: Objective, corpus: Corpus) -> int:
     return BLOCKS[0]
 
 
-def collator(objective: Objective, corpus: Corpus, **fields: Any) -> Collator:
+def collator(objective: Objective, corpus: Corpus, packing: str = "stream", **fields: Any) -> Collator:
     block = block_of(objective, corpus)
-    others = Examples(corpus.part("train"), block, seed=None) if objective.strangers else None
+    others = Examples(corpus.part("train"), block, seed=None, packing=packing) if objective.strangers else None
     return Collator(objective, corpus.vocabulary, block=block, others=others, **fields)
 
 
@@ -57,8 +57,8 @@ def plain(features: list[Any]) -> list[dict[str, Any]]:
     return [{"input_ids": item["input_ids"].tolist()} for item in features]
 
 
-def rows_of_a_run(objective: Objective, corpus: Corpus, positions: list[int]) -> Batch:
-    feed = Feed(corpus.part("train"), corpus.vocabulary, objective, block_of(objective, corpus), 3)
+def rows_of_a_run(objective: Objective, corpus: Corpus, positions: list[int], packing: str = "stream") -> Batch:
+    feed = Feed(corpus.part("train"), corpus.vocabulary, objective, block_of(objective, corpus), 3, packing=packing)
     return feed.at(np.array(positions))
 
 

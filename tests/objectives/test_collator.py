@@ -15,6 +15,7 @@ from datasets import Dataset
 from torch.utils.data import DataLoader
 from transformers import Trainer, TrainingArguments
 
+from corpora.packing import PACKINGS
 from corpora.part import Part
 from corpora.requests import Build
 from corpora.store import Corpus, build
@@ -142,14 +143,15 @@ def test_isolated_documents_are_so_in_models_with_windows_and_in_eager_ones(fami
         assert abs(stock(objective, None) - loss) > 1e-3
 
 
+@pytest.mark.parametrize("packing", PACKINGS)
 @pytest.mark.parametrize("name", NAMES)
-def test_examples_of_a_corpus_are_the_rows_of_a_run(name, corpus, part):
+def test_examples_of_a_corpus_are_the_rows_of_a_run(name, packing, corpus, part):
     objective = OBJECTIVES[name]()
-    examples = Examples(part, block_of(objective, corpus), seed=3, passes=2)
+    examples = Examples(part, block_of(objective, corpus), seed=3, passes=2, packing=packing)
     one_pass = len(examples) // 2
     positions = [*range(one_pass), one_pass, one_pass + 1, len(examples) - 1]
-    batch = rows_of_a_run(objective, corpus, positions)
-    found = unshifted(collator(objective, corpus, seed=3)(examples.__getitems__(positions)), objective)
+    batch = rows_of_a_run(objective, corpus, positions, packing)
+    found = unshifted(collator(objective, corpus, packing, seed=3)(examples.__getitems__(positions)), objective)
     wanted = {name: array for name, array in batch.inputs.items() if name in found} | {
         "labels": batch.targets["tokens"]
     }

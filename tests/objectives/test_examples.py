@@ -123,12 +123,14 @@ def test_sentences_are_found_behind_stops(vocabulary):
     assert np.flatnonzero(given._documents(ids)[0]).tolist() == [0, len(text) + 1]
 
 
-def test_documents_begin_with_a_sentence_whatever_is_told(vocabulary):
+def test_documents_begin_with_a_sentence_unless_sentences_are_told(vocabulary):
     given = Collator(TextInfilling(), vocabulary, block=64)
     row = rows(vocabulary, 1)[0]["input_ids"]
     blocks, _ = given._blocks([{"input_ids": row, "sentences": [2], "documents": [0, 7]}], "example")
-    assert np.flatnonzero(blocks.sentences[0]).tolist() == [0, 2, 7]
+    assert np.flatnonzero(blocks.sentences[0]).tolist() == [2]  # so the document at 7 is the rest of one
     assert np.flatnonzero(blocks.documents[0]).tolist() == [0, 7]
+    blocks, _ = given._blocks([{"input_ids": row, "documents": [0, 7]}], "example")
+    assert blocks.sentences[0, [0, 7]].all()
 
 
 def test_torch_is_imported_by_the_first_batch_only():

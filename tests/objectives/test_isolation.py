@@ -71,10 +71,10 @@ def shown(row: dict, objective, vocabulary) -> list[int]:
     return [hides.get(word, word) for word in ids]
 
 
-def numbers_documents(objective, vocabulary) -> bool:
+def numbers_documents(objective, vocabulary, make=stranger) -> bool:
     """Two positions have one number if and only if they are of one document, on both sides alike."""
     document = document_of(vocabulary)
-    whole = stranger(vocabulary, 40, 48, seed=3)
+    whole = make(vocabulary, 40, 48, seed=3)
     for row in read(objective.collate(whole, vocabulary), objective, vocabulary):
         words, numbers = shown(row, objective, vocabulary), row["segment"]
         pairs = {(document[word], number) for word, number in zip(words, numbers, strict=True) if word >= 0}
@@ -98,9 +98,9 @@ def repeats(known: set[tuple[int, int]]) -> int:
     return len(known) - len({number for _, number in known})
 
 
-def keeps_documents_apart(objective, vocabulary) -> bool:
+def keeps_documents_apart(objective, vocabulary, make=told_apart) -> bool:
     """By the rule of attention no position sees a position of another document."""
-    batch = objective.collate(told_apart(vocabulary, 30, 48, seed=4), vocabulary)
+    batch = objective.collate(make(vocabulary, 30, 48, seed=4), vocabulary)
     document = document_of(vocabulary)
     sees = {part: seen[:, 0] for part, seen in visible(batch.inputs, np.arange, shape=objective.shape).items()}
     said = answers(batch)

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import tracemalloc
+
 import numpy as np
 import pytest
 
+from benchmarks.order import virtual
 from corpora.part import Part
 from objectives.feed import Feed
+from objectives.token_masking import TokenMasking
 
 from .conftest import blocks, plain
 from .kinds import kinds
@@ -72,3 +76,16 @@ def fills(objective, lengths: range) -> bool:
 @pytest.mark.parametrize("name", VARIANTS)
 def test_the_span_is_the_longest_text_that_fits(name):
     assert fills(VARIANTS[name], range(8, 600, 13))
+
+
+def test_a_batch_of_a_huge_corpus_takes_no_more_memory_at_a_late_step_than_at_the_first(vocabulary):
+    peaks = []
+    for step in (0, 10**6):
+        tracemalloc.start()
+        feed = Feed(virtual(128 * 10**10), vocabulary, TokenMasking(), 128, 0)
+        assert feed.blocks == 10**10
+        blocks = feed.read(step * 128 + np.arange(128))
+        assert blocks.ids.shape == blocks.sentences.shape == (128, 128)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert max(peaks) < 4 * 2**20
