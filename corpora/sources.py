@@ -177,7 +177,7 @@ def _echo(found: Sequence[Source], reading: Reading) -> None:
     guessed: dict[str, list[str]] = {}
     for source in found:
         column = getattr(source, "column", columns.USUAL)
-        if column not in ("", columns.USUAL, reading.column):
+        if column not in ("", columns.USUAL, reading.column) and not source.name.endswith(f":{column}"):
             guessed.setdefault(column, []).append(source.name)
     for column, names in guessed.items():
         more = f" and {len(names) - 1:,} more" if len(names) > 1 else ""

@@ -78,7 +78,8 @@ def test_configurations_splits_and_columns_may_be_left_out(
     assert check_places(read(data, ":prose:test", tmp_path / "a")) == ["test", ""]
     assert check_places(read(data, ":verse", tmp_path / "b")) == ["line 0", "line 1", "line 2"]
     assert 'verse: the text is the column "line"' in capsys.readouterr().err
-    assert check_places(read(data, ":verse::line", tmp_path / "b")) == ["line 0", "line 1", "line 2"]
+    assert check_places(read(data, ":verse:train:line", tmp_path / "b")) == ["line 0", "line 1", "line 2"]
+    assert "column" not in capsys.readouterr().err
     assert check_places(read(data, ":verse", tmp_path / "b", Reading(column="line"))) == ["line 0", "line 1", "line 2"]
     (tmp_path / "plain").mkdir()
     (tmp_path / "plain" / "test.txt").write_text("one\ntwo\n")
