@@ -69,10 +69,9 @@ def drawn(counts: Counts, what: str, colours: tuple[str, ...]) -> bytes:
 
 
 def told(counts: Counts, what: str) -> str:
-    """Return in words what a histogram shows: where the half of all ends, and the longest."""
-    shown = bins(counts)
-    if not shown:
+    """Return in words what a histogram shows: below which bin half of all lies, and the longest."""
+    ends = np.cumsum(counts)
+    if not ends[-1]:
         return f"no {what}"
-    ends = np.cumsum([count for _, count in shown])
-    half = shown[int(np.searchsorted(ends, ends[-1] / 2))][0]
-    return f"{int(ends[-1]):,} {what}: half of them have {half} tokens or fewer, the longest {shown[-1][0]}"
+    half, last = (1 << int(np.searchsorted(ends, share * int(ends[-1]))) for share in (0.5, 1.0))
+    return f"{int(ends[-1]):,} {what}: half of them shorter than {half:,} tokens, all of them shorter than {last:,}"

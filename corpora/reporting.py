@@ -58,8 +58,8 @@ def page(corpus: Corpus) -> Page:
     """Return the report as a page."""
     meta = corpus.meta
     found = facts(corpus)
-    made = Page(f"Corpus {corpus.folder.resolve().name}", f"{found['words']} words, {found['tokens']} tokens")
-    made.table(("", "value"), list(found.items()))
+    made = Page(f"Corpus {corpus.folder.resolve().name}", f"{meta['words']:,} words, {meta['tokens']:,} tokens")
+    made.table(("what", "value"), list(found.items()))
     made.heading("How long the texts are")
     for what, counts in zip(("documents", "sentences"), lengths.counted(corpus), strict=True):
         says = lengths.told(counts, what)
@@ -68,7 +68,7 @@ def page(corpus: Corpus) -> Page:
         made.folded_table(f"The numbers: {what}", ("tokens", what), lengths.bins(counts))
     made.heading("What it was made from")
     columns = ("documents", "words", "bytes", *_LEFT_OUT, "taken", "taken_words", "repeated", "passes")
-    rows = [(told["name"], *(told[column] for column in columns)) for told in meta["read"]]
+    rows = [(told["name"], *((f"{told[column]:,}", told[column]) for column in columns)) for told in meta["read"]]
     made.table(("source", *(column.replace("_", " ") for column in columns)), rows)
     made.paragraph(
         "documents, words and bytes are what was read of a source, without empty documents; taken is what stands in "
@@ -78,12 +78,15 @@ def page(corpus: Corpus) -> Page:
     if meta["overlap"]:
         made.heading(f"Overlap: {WIDTH} words in a row")
         made.table(
-            ("evaluation file", "runs of words", "found in the sources"),
-            [(path, told["runs"], (_overlap(told), told["met"])) for path, told in meta["overlap"].items()],
+            ("evaluation file", "runs of words", "found in the sources", "share"),
+            [
+                (path, told["runs"], told["met"], (f"{_share(told):.2%}", _share(told)))
+                for path, told in meta["overlap"].items()
+            ],
         )
     made.heading("What was asked")
     asked = {name: value for name, value in meta["request"].items() if value not in (None, "", [], False)}
-    made.table(("flag", "value"), [(name.replace("_", "-"), str(value)) for name, value in asked.items()])
+    made.table(("flag", "value"), [(name.replace("_", "-"), _said(value)) for name, value in asked.items()])
     return made
 
 
@@ -104,5 +107,12 @@ def _source(told: dict[str, Any], meta: dict[str, Any]) -> str:
 
 
 def _overlap(told: dict[str, int]) -> str:
-    share = told["met"] / max(1, told["runs"])
-    return f"{told['met']:,} of {told['runs']:,} runs of {WIDTH} words found in the sources ({share:.2%})"
+    return f"{told['met']:,} of {told['runs']:,} runs of {WIDTH} words found in the sources ({_share(told):.2%})"
+
+
+def _share(told: dict[str, int]) -> float:
+    return told["met"] / max(1, told["runs"])
+
+
+def _said(value: Any) -> str:
+    return " ".join(map(str, value)) if isinstance(value, list) else "yes" if value is True else str(value)
