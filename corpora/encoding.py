@@ -24,7 +24,7 @@ from corpora.sentences import DEFAULT, splitter
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadData
 
-Ids = UInt32[np.ndarray, " tokens"]
+Ids = UInt32[np.ndarray, " _"]
 Places = Int64[np.ndarray, " _"]
 
 
@@ -69,7 +69,7 @@ class Encoder:
             unknown=unknown - len(texts) * (self.vocabulary.unk == self.end),  # as GPT-2's end is
         )
 
-    def _summed(self, texts: list[str], starts: list[list[int]]) -> tuple[Ids, Places, Places] | None:
+    def _summed(self, texts: list[str], starts: Sequence[Sequence[int]]) -> tuple[Ids, Places, Places] | None:
         """Return the ids, and the places of documents and sentences, told from the bytes of the pieces.
 
         None if these are not the bytes of the texts, where a tokenizer does not keep what its parts promise.
@@ -82,7 +82,7 @@ class Encoder:
             return None
         return ids, documents, np.searchsorted(ends, places, side="right")
 
-    def _asked(self, texts: list[str], starts: list[list[int]]) -> tuple[Ids, Places, Places]:
+    def _asked(self, texts: list[str], starts: Sequence[Sequence[int]]) -> tuple[Ids, Places, Places]:
         """Return the same, told from the offsets that the tokenizer gives."""
         encodings = self.vocabulary.tokenizer.encode_batch(texts, add_special_tokens=False)
         ids, documents = self._closed(encodings)
@@ -106,7 +106,7 @@ def token_kind(size: int) -> np.dtype[np.unsignedinteger]:
     return np.dtype("<u2" if size <= 1 << 16 else "<u4")
 
 
-def _bytes(texts: list[str], starts: list[list[int]]) -> tuple[Places, int]:
+def _bytes(texts: list[str], starts: Sequence[Sequence[int]]) -> tuple[Places, int]:
     """Return character offsets in each text as offsets in the bytes of all of them, and how many these are."""
     found: list[int] = []
     base = 0

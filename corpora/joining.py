@@ -15,7 +15,7 @@ from typing import Any
 
 from corpora import shards
 from corpora.encoding import token_kind
-from corpora.preparing import REQUEST, SURVEY
+from corpora.preparing import ADDED, REQUEST, SURVEY
 from corpora.requests import Build
 from corpora.store import FORMAT, KINDS, META, PARTS
 from corpora.survey import TOLD
@@ -62,7 +62,8 @@ def finish(out: Path, work: Path) -> None:
         raise BadData(_missing(out, missing, total), _commands(asked["asked"], missing, total))
     made = [told for told in found if told is not None]
     corpus = work / shards.CORPUS
-    meta = {"format": FORMAT, **_meta(survey, made, Vocabulary.open(corpus)), **asked["identity"]}
+    added = json.loads((work / ADDED).read_text(encoding="utf-8"))
+    meta = {"format": FORMAT, **_meta(survey, made, Vocabulary.open(corpus)), "added": added, **asked["identity"]}
     if (meta["documents"], meta["words"]) != (survey["plan"]["documents"], survey["plan"]["words"]):
         raise RunFailed(f"{work}: its shards do not hold what was surveyed", "delete it and build again")
     durable.write_json(corpus / META, meta)

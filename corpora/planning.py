@@ -100,8 +100,9 @@ class Plan:
         drawn = catalogue.draws(self.request.seed, "held-out", rows["digest"])
         self.smallest = min(self.smallest, float(drawn.min()))
         words = rows["words"].astype(np.int64)
-        for place in range(self.documents, self.documents + len(rows)) if self.cuts else ():
-            words[place - self.documents] = self.cuts.get(place, words[place - self.documents])
+        for place, left in self.cuts.items():
+            if place >= self.documents:
+                words[place - self.documents] = left
         own = self._argument(numbers)
         for row, values in enumerate((np.ones(len(rows)), words)):
             self.taken[row] += np.bincount(own, weights=values, minlength=len(self.names)).astype(np.int64)

@@ -14,7 +14,7 @@ from itertools import chain
 from pathlib import Path
 from typing import Any
 
-from corpora import shards, survey, vocabulary
+from corpora import shards, survey, taking, vocabulary
 from corpora.documents import Source
 from corpora.overlap import Against
 from corpora.planning import Plan
@@ -27,7 +27,7 @@ from foundation import durable
 from foundation.refusal import BadData, BadUsage
 from foundation.request import to_dict
 
-SURVEY, REQUEST = "survey", "request.json"
+SURVEY, REQUEST, ADDED = "survey", "request.json", "added.json"
 
 
 @dataclass
@@ -111,8 +111,11 @@ def _survey(request: Build, arguments: list[Argument], against: Against, folder:
 
 
 def _vocabulary(request: Build, found: Path, folder: Path) -> None:
+    durable.write_json(folder.parent / ADDED, [])
     if request.tokenizer is not None:
-        vocabulary.taken(request.tokenizer, folder)
+        taken = taking.taken(request.tokenizer, folder, request.add_special)
+        print(f"tokenizer: {taken.told()}", file=sys.stderr)
+        durable.write_json(folder.parent / ADDED, taken.added)
         return
     with Progress("vocabulary", unit="documents") as progress, all_cores():
 
@@ -143,7 +146,7 @@ def _identity(request: Build, arguments: list[Argument], against: Against) -> di
     """Return what must be equal for a corpus, finished or not, to be the one that is asked for."""
     asked = {name: value for name, value in to_dict(request).items() if name not in ELSEWHERE}
     if request.tokenizer is not None:
-        asked["tokenizer"] = vocabulary.Vocabulary.open(request.tokenizer).sha256
+        asked["tokenizer"] = vocabulary.Vocabulary.of(taking.opened(request.tokenizer)).sha256
     found = {source.name: source.identity() for argument in arguments for source in argument.sources}
     packages: dict[str, str] = {}
     for told in found.values():

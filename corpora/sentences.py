@@ -7,10 +7,10 @@
     rule                   the rule below, for prose in European languages, Chinese and Japanese
     my.module:function     your own: text → offsets at which sentences start, ascending
 
-Why sentencex is the default: on 30 English paragraphs of hard cases it and the rule are right on 26 each (as are nupunkt
-and blingfire; pysbd on 22), on 18 paragraphs in eleven other languages it on 16, the rule on 9. It splits 70 MB/s of
-Wikipedia on one core, the rule 22, nupunkt 8, pysbd 0.07; byte-level BPE encodes 3. The rule knows cases that sentencex
-does not (a full stop in "file.txt. and", an ellipsis, "It was I."), and needs no compiled library.
+Why sentencex is the default: on 30 English paragraphs of hard cases it and the rule are right on 26 each (as are
+nupunkt and blingfire; pysbd on 22), on 18 paragraphs in eleven other languages it on 16, the rule on 9. It splits
+70 MB/s of Wikipedia on one core, the rule 22, nupunkt 8, pysbd 0.07; byte-level BPE encodes 3. The rule knows what
+sentencex does not (a full stop in "file.txt. and", an ellipsis, "It was I."), and needs no compiled library.
 """
 
 from __future__ import annotations
@@ -59,7 +59,7 @@ def _checked(name: str, function: Callable[[str], Sequence[int]]) -> Splitter:
 
 
 def _library(language: str) -> Splitter:
-    from sentencex import segment  # pyright: ignore[reportMissingTypeStubs]
+    from sentencex import segment
 
     def lines(text: str) -> list[int]:
         found: list[int] = []

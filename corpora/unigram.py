@@ -3,9 +3,9 @@
     word      Ġ m i l l e r          a lattice: every piece that could stand there is an edge,
     edges     Ġ-mill, m-ill, er, …   and a way from one end to the other is a way to cut the word
 
-All that occurs twice is a piece at first. Then, in turn: how often each piece is expected, over all ways to cut all words
-(EM: forward, backward), and out goes the quarter that the text would miss least, until the size is reached. A piece is
-missed by as much as its occurrences lose when the likeliest other way to cut it takes its place.
+All that occurs twice is a piece at first. Then, in turn: how often each piece is expected, over all ways to cut all
+words (EM: forward, backward), and out goes the quarter that the text would miss least, until the size is reached. A
+piece is missed by as much as its occurrences lose when the likeliest other way to cut it takes its place.
 
 The library's trainer does the same, but its sums depend on a hash table's order, which changes from run to run. Here
 everything is added in the order of the words, in numpy: as fast, and the same always. Memory is bounded: the words that
@@ -97,12 +97,12 @@ class _Edges(NamedTuple):
 
 
 def _walk(
-    words: Sequence[str], alphabet: Sequence[str], visit: Callable[[list[str], Ints, Ints, Ints], NDArray[np.bool_]]
+    words: list[str], alphabet: Sequence[str], visit: Callable[[list[str], Ints, Ints, Ints], NDArray[np.bool_]]
 ) -> None:
     """Visit all spans of one letter, then of two, and so on.
 
-    ``visit(spans, number, depth, word)`` gets the different ones, and of each place that holds one its number, and where
-    it is; it says which of the spans may be longer.
+    ``visit(spans, number, depth, word)`` gets the different ones, and for each place that holds one its number, and
+    where it is; it says which of the spans may be longer.
     """
     letters = {letter: number for number, letter in enumerate(alphabet)}
     sizes = np.array([len(word) for word in words], dtype=np.int64)
@@ -121,7 +121,7 @@ def _walk(
             return
 
 
-def _seeds(words: Sequence[str], weights: Floats, alphabet: Sequence[str], most: int) -> list[str]:
+def _seeds(words: list[str], weights: Floats, alphabet: Sequence[str], most: int) -> list[str]:
     """Return the spans of two letters and more that occur twice and more, those first that cover most."""
     found: list[tuple[float, str]] = []
 
@@ -136,7 +136,7 @@ def _seeds(words: Sequence[str], weights: Floats, alphabet: Sequence[str], most:
     return [span for _, span in sorted(found)[:most]]
 
 
-def _lattice(words: Sequence[str], alphabet: Sequence[str], numbers: dict[str, int], whole: bool = True) -> _Edges:
+def _lattice(words: list[str], alphabet: Sequence[str], numbers: dict[str, int], whole: bool = True) -> _Edges:
     """Return the lattice of words, longest first; without pieces that are whole words, if these are not wanted."""
     sizes = np.array([len(word) for word in words], dtype=np.int64)
     layers = np.bincount(sizes, minlength=1)[::-1].cumsum()[::-1]  # a word of n letters has n + 1 nodes
@@ -185,7 +185,7 @@ def _expected(edges: _Edges, weights: Floats, shares: Floats) -> Floats:
         first, stop = int(edges.base[depth]), int(edges.base[depth + 1])
         scale[first:stop] = (weights / ahead[edges.ends])[: stop - first]
     passed = ahead[edges.source] * share * behind[edges.target] * scale[edges.target]
-    return np.bincount(edges.piece, passed, len(shares))
+    return np.bincount(edges.piece, passed, len(shares)).astype(np.float64)
 
 
 def _likeliest(inner: _Edges, shares: Floats) -> Floats:

@@ -87,6 +87,7 @@ class Vocabulary:
         self.content = parsed = json.loads(content)
         self.byte_level = pieces.is_byte_level(parsed)
         self.lossless = pieces.is_lossless(parsed, self.pieces)
+        self.says_bytes = self.byte_level or self.lossless
         if parsed["model"]["type"] != "BPE":  # BPE reaches a piece by merges alone, and special tokens have none
             _never_whole(
                 self.tokenizer, [piece for piece, kept in zip(self.pieces, self.ordinary, strict=True) if not kept]
@@ -130,7 +131,7 @@ class Vocabulary:
 
     @cached_property
     def said(self) -> list[bytes]:
-        """The bytes of text that each piece stands for, where the vocabulary is byte-level or lossless."""
+        """The bytes of text that each piece stands for, where ``says_bytes``."""
         return pieces.said(self.content, self.pieces)
 
     @cached_property

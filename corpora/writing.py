@@ -8,9 +8,11 @@ from typing import Any
 
 import numpy as np
 
-from corpora.encoding import Encoded
+from corpora.encoding import Encoded, token_kind
 from corpora.store import KINDS, stem
 from foundation.refusal import BadUsage
+
+__all__ = ["Writer", "token_kind"]
 
 _LIMIT = 1 << 32
 

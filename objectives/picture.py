@@ -94,7 +94,7 @@ class _Painter:
 
     def name(self, number: int) -> str:
         """Return the piece as the vocabulary has it."""
-        return spell([number], self.vocabulary)[0][1] if self.vocabulary.byte_level else self.vocabulary.pieces[number]
+        return spell([number], self.vocabulary)[0][1] if self.vocabulary.says_bytes else self.vocabulary.pieces[number]
 
     def _look(self, number: int) -> str:
         if number == self.vocabulary.mask or number in self.tints:

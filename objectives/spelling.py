@@ -38,8 +38,8 @@ def spell(ids: Sequence[int], vocabulary: Vocabulary, kinds: Sequence[Any] | Non
         if not ordinary:
             out.append((True, clean(vocabulary.pieces[number])))
             continue
-        told = vocabulary.byte_level or vocabulary.lossless
-        text = decoder.decode(vocabulary.said[number]) if told else _beside(number, before, vocabulary)
+        known = vocabulary.says_bytes
+        text = decoder.decode(vocabulary.said[number]) if known else _beside(number, before, vocabulary)
         frame = place > 0 and not vocabulary.ordinary[ids[place - 1]] and ids[place - 1] not in marks
         gap = place == 0 or frame or text.startswith(" ")
         out.append((gap, clean(text.removeprefix(" "))))

@@ -11,7 +11,6 @@ text is asked: every token of it, from left to right.
 
 from __future__ import annotations
 
-import functools
 import math
 from collections import Counter
 from typing import Any
@@ -20,7 +19,6 @@ import numpy as np
 import torch
 
 from corpora.blocks import Blocks
-from corpora.vocabulary import Vocabulary
 from objectives import IGNORED, Batch
 from objectives.feed import Feed
 from pretrain.questions import question, to_device
@@ -84,21 +82,14 @@ def bytes_asked(blocks: Blocks, batch: Batch, feed: Feed) -> int | None:
     """
     targets = batch.targets["tokens"]
     forward = feed.objective.shape == "decoder" and "prefix" not in batch.inputs
-    if not forward or not feed.vocabulary.byte_level or targets.shape != blocks.ids.shape:
+    if not forward or not feed.vocabulary.says_bytes or targets.shape != blocks.ids.shape:
         return None
     inside = np.arange(blocks.ids.shape[1]) < blocks.lengths[:, None]
     given, behind = batch.inputs["input_ids"][:, 1:], inside[:, 1:]
     in_order = np.array_equal(given[behind], blocks.ids[:, :-1][behind])
     if not in_order or not np.array_equal(np.where(inside, blocks.ids, IGNORED), targets):
         return None
-    return int(_sizes(feed.vocabulary)[blocks.ids[inside]].sum())
-
-
-@functools.lru_cache(maxsize=4)
-def _sizes(vocabulary: Vocabulary) -> np.ndarray:
-    """Return the bytes of each piece of a byte-level vocabulary, which writes a byte as a character."""
-    lengths = np.array([len(piece) for piece in vocabulary.pieces], dtype=np.int64)
-    return np.where(vocabulary.ordinary, lengths, 0)
+    return int(feed.vocabulary.byte_lengths[blocks.ids[inside]].sum())
 
 
 def words(found: dict[str, float], marks: dict[str, float]) -> str:

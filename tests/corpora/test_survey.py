@@ -18,12 +18,7 @@ from foundation.refusal import BadData, BadUsage
 from tests.corpora.conftest import prose
 from tests.corpora.test_building import documents
 
-WORDS = [
-    *["the", "river", "rose", "in", "night", "and", "nobody", "had", "seen", "it", "so", "high", "at", "mill"],
-    "before",
-    "that",
-    "year",
-]
+WORDS = "the river rose in night and nobody had seen it so high at mill before that year".split()  # noqa: SIM905
 
 
 def written(path: Path, texts: list[str]) -> str:
