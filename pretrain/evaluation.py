@@ -100,7 +100,7 @@ def words(found: dict[str, float], marks: dict[str, float]) -> str:
         said += [f"on hidden words alone {found['hidden']:.3f} ({marks['hidden']:.3f})"]
     if "bits_per_byte" in found:
         said += [f"{found['bits_per_byte']:.3f} bits per byte"]
-    if "accuracy/order" in found:
+    if "chance/order" in found:  # blocks shorter than two sentences ask for no order
         said += [f"order accuracy {found['accuracy/order']:.3f} (chance {found['chance/order']:.3f})"]
     return ", ".join(said)
 
