@@ -1,4 +1,4 @@
-"""The command `corpora`: build a corpus, show one."""
+"""The command `corpora`: build a corpus, join its shards, report on it, show it."""
 
 from __future__ import annotations
 
@@ -13,6 +13,18 @@ VERBS = {
         "corpora.actions:build",
         "Build a corpus and its vocabulary from text.",
         "corpora build notes.txt more/ --vocabulary 8192 --out corpus",
+    ),
+    "join": command.Verb(
+        "corpora.requests:Join",
+        "corpora.actions:join",
+        "Finish a corpus whose shards have been made, on one machine or many.",
+        "corpora join corpus",
+    ),
+    "report": command.Verb(
+        "corpora.requests:Report",
+        "corpora.actions:report",
+        "Say what a corpus was made from, what was left out and why.",
+        "corpora report corpus --html corpus.html",
     ),
     "show": command.Verb(
         "corpora.requests:Show",

@@ -2,19 +2,44 @@
 
 from __future__ import annotations
 
+import signal
+import sys
+
 import numpy as np
 
-from corpora import blocks, building
+from corpora import blocks, building, joining, reporting
 from corpora.packing import packed
-from corpora.requests import Build, Show
+from corpora.requests import Build, Join, Report, Show
 from corpora.store import Corpus
 from foundation import keys
-from foundation.refusal import BadUsage
+from foundation.refusal import BadUsage, RunFailed
 
 
 def build(request: Build) -> None:
     """Build a corpus and print what it holds."""
-    print(_summary(Corpus.open(building.build(request))))
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(143))
+    folder = building.build(request)
+    if request.shard and not folder.exists():
+        print(f"part {request.shard} is made; when all are: corpora join {folder}")
+    else:
+        print(reporting.summary(Corpus.open(folder)))
+
+
+def join(request: Join) -> None:
+    """Finish a corpus whose shards have been made, and print what it holds."""
+    print(reporting.summary(Corpus.open(joining.join(request.corpus, request.overwrite))))
+
+
+def report(request: Report) -> None:
+    """Print the report on a corpus, and write it as a page."""
+    corpus = Corpus.open(request.corpus)
+    print(reporting.summary(corpus))
+    if request.html is not None:
+        try:
+            reporting.page(corpus).write(request.html)
+        except OSError as error:
+            raise RunFailed(f"--html {request.html}: {error.strerror or error}") from error
+        print(f"{request.html} is written")
 
 
 def show(request: Show) -> None:
@@ -22,7 +47,7 @@ def show(request: Show) -> None:
     if request.block < 1 or request.blocks < 0:
         raise BadUsage(f"--block {request.block} --blocks {request.blocks}: at least 1 and 0 are needed")
     corpus = Corpus.open(request.corpus)
-    print(_summary(corpus))
+    print(reporting.summary(corpus))
     part = corpus.part("train")
     rows = packed(part, request.block, request.packing)
     total = len(rows)
@@ -33,25 +58,6 @@ def show(request: Show) -> None:
     print("\n‖ begins a document, | a sentence")
     for row, index in enumerate(chosen):
         print(f"\nblock {index:,} of {total:,}\n{_marked(corpus, found, row)}")
-
-
-def _summary(corpus: Corpus) -> str:
-    meta, parts = corpus.meta, corpus.meta["parts"]
-    share = parts["held-out"]["tokens"] / max(1, meta["tokens"])
-    lines = {
-        "corpus": corpus.folder,
-        "fingerprint": corpus.fingerprint,
-        "documents": f"{meta['documents']:,} ({parts['held-out']['documents']:,} held out)",
-        "words": f"{meta['words']:,}",
-        "sentences": f"{meta['sentences']:,}",
-        "tokens": f"{meta['tokens']:,} ({meta['tokens'] / max(1, meta['words']):.2f} a word)",
-        "held out": f"{parts['held-out']['tokens']:,} tokens ({share:.2%})",
-        "vocabulary": f"{meta['vocabulary']:,} pieces",
-        "bytes": f"{meta['bytes']:,}",
-        "empty": f"{meta['empty']:,} documents left out",
-        "sources": ", ".join(meta["request"]["sources"]),
-    }
-    return "\n".join(f"{name:<12} {value}" for name, value in lines.items())
 
 
 def _marked(corpus: Corpus, found: blocks.Blocks, row: int) -> str:

@@ -1,257 +1,133 @@
-"""Building a corpus: the sources are read twice, in batches, so memory does not grow with the text.
+"""Building a corpus, in stages that each leave something whole; so the same command continues where it was stopped.
 
-The first pass counts, and keeps a sample for the vocabulary and the smallest held-out draw; the second encodes.
-Which documents are held out, and which are sampled, is looked up by a key of their content: neither depends on
-their order, and copies of a document fall on the same side.
+    .DIR.building/spool/       what cannot be read twice, read once
+    .DIR.building/survey/      what the sources hold, and the plan (corpora/survey.py, corpora/planning.py)
+    .DIR.building/corpus/      the vocabulary, then shard after shard (corpora/shards.py)
+    DIR/                       the same folder, once it has all shards, meta.json and a manifest (corpora/joining.py)
+
+Any number of processes and machines may work on one corpus, each on shards of its own: who comes first makes what all
+need, the others wait for it.
 """
 
 from __future__ import annotations
 
-import hashlib
 import os
+import shutil
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
-from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
 
-import numpy as np
-from jaxtyping import Float64
-
-from corpora import taking, vocabulary
-from corpora.documents import INSTALLED, documents, files
-from corpora.encoding import Encoder, token_kind
-from corpora.progress import Progress
+from corpora import joining, kinds, preparing, shards
+from corpora.cache import alone
+from corpora.encoding import token_kind
+from corpora.fetching import Fetch
+from corpora.preparing import Prepared
 from corpora.requests import Build
-from corpora.store import FORMAT, KINDS, META, PARTS, read_meta
+from corpora.sentences import splitter
 from corpora.vocabulary import Vocabulary
-from corpora.writing import Writer
-from foundation import durable, keys
-from foundation.refusal import BadData, BadUsage, RunFailed
-from foundation.request import to_dict
-
-SAMPLE = 32_000_000
-BATCH = 1_000_000
-
-
-@dataclass
-class Survey:
-    """What the first pass over the sources finds; `sample` holds at most about SAMPLE characters of it."""
-
-    documents: int = 0
-    empty: int = 0
-    words: int = 0
-    bytes: int = 0
-    held_out: float = 0.0
-    sample: list[tuple[float, str]] = field(default_factory=list)
+from foundation.refusal import BadUsage, Refusal, RunFailed
 
 
 def build(request: Build) -> Path:
     """Build the corpus that is asked for, or find it finished; return its folder.
 
+    With a `shard` of several only that is made, and the corpus is not there yet.
+
     Raises:
         BadUsage: for numbers that cannot be, or a folder that holds something else.
         BadData: for sources that cannot be read or hold no text.
+        RunFailed: if something cannot be written, or the sources change while they are read.
     """
-    _check(request)
-    identity = _identity(request)
-    if _finished(request, identity):
-        print(f"{request.out}: the corpus of this request is there, re-used", file=sys.stderr)
-        return request.out
-    if INSTALLED in request.sources:
-        from corpora import installed
-
-        installed.prepare(request.words)
-    survey = _survey(request)
-    if survey.documents == 0:
-        where = ", ".join(request.sources)
-        blank = f" ({survey.empty:,} empty documents)" if survey.empty else ""
-        raise BadData(f"{where}: an empty corpus{blank}", "give sources that hold text")
-    try:
-        with durable.new_folder(request.out.resolve()) as folder, all_cores():
-            _fill(folder, request, survey, identity)
-    except OSError as error:
-        raise RunFailed(f"--out {request.out}: {error.strerror or error}", "nothing is left there") from error
+    mine, of = check(request)
+    work = joining.unfinished(request.out)
+    with _kept_or_removed(request.out, work):
+        if of > 1:
+            with alone(work / "prepare"):
+                prepared = preparing.prepare(request, work)
+            if prepared is not None:
+                _encode(request, work, prepared, mine, of)
+            return request.out
+        with alone(work / "build"):
+            prepared = preparing.prepare(request, work)
+            if prepared is not None:
+                for left in work.glob("encoding-*"):
+                    shutil.rmtree(left, ignore_errors=True)
+                _encode(request, work, prepared, mine, of)
+                joining.finish(request.out, work)
     return request.out
 
 
-def _fill(folder: Path, request: Build, survey: Survey, identity: dict[str, Any]) -> None:
-    if request.tokenizer is not None:
-        view = taking.taken(request.tokenizer, folder).vocabulary
-    else:
-        with Progress("vocabulary", unit="documents") as progress:
-            tokenizer = vocabulary.train((text for _, text in survey.sample), request.vocabulary)
-            progress.add(len(survey.sample))
-        vocabulary.save(tokenizer, folder)
-        view = Vocabulary.of(tokenizer)
-    survey.sample.clear()
-    meta = _write(request, survey, view, folder)
-    durable.write_json(folder / META, {"format": FORMAT, **meta, **identity})
+def _encode(request: Build, work: Path, prepared: Prepared, mine: int, of: int) -> None:
+    total = len(prepared.told["plan"]["shards"]) - 1
+    numbers = [number for number in range(total) if number * of // total == mine - 1]
+    fetch = Fetch(prepared.told, prepared.sources, request.seed, work / preparing.SURVEY)
+    processes = request.processes or min(_cores(), 1 + prepared.told["plan"]["bytes"] // of // shards.EACH)
+    dtype = token_kind(Vocabulary.open(work / shards.CORPUS).size)
+    shards.encode(work, fetch, numbers, dtype, request.sentences, processes)
+
+
+def _cores() -> int:
+    return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
 
 @contextmanager
-def all_cores() -> Iterator[None]:
-    """Let `tokenizers` use its threads, whatever TOKENIZERS_PARALLELISM says outside; it asks at each call."""
-    name = "TOKENIZERS_PARALLELISM"
-    before = os.environ.get(name)
-    os.environ[name] = "true"
+def _kept_or_removed(out: Path, work: Path) -> Iterator[None]:
+    """Keep what can be continued when a build ends early, say so, and remove what cannot."""
+    parents = [parent for parent in work.absolute().parents if not parent.exists()]
+    kept = f"nothing stands there yet; the same command continues what is in {work}"
     try:
         yield
-    finally:
-        os.environ.pop(name)
-        if before is not None:
-            os.environ[name] = before
+    except OSError as error:
+        raise RunFailed(f"--out {out}: {error.strerror or error}", kept) from error
+    except (KeyboardInterrupt, SystemExit):
+        print(f"--out {out}: {kept}", file=sys.stderr)
+        raise
+    except Refusal:
+        if not (work / preparing.SURVEY).exists():
+            shutil.rmtree(work, ignore_errors=True)
+            for parent in parents:
+                with_nothing = parent.is_dir() and not any(parent.iterdir())
+                if with_nothing:
+                    parent.rmdir()
+        raise
 
 
-def _check(request: Build) -> None:
-    if not request.sources:
-        raise BadUsage("no source is given", f"example: corpora build FILE.txt --out {request.out}")
-    if request.tokenizer is not None:
-        taking.opened(request.tokenizer)
-    if request.vocabulary < vocabulary.SMALLEST:
-        vocabulary.train([], request.vocabulary)  # refuses it in its own words
-    if not 0 <= request.held_out <= 0.5:
-        raise BadUsage(f"--held-out {request.held_out} is outside [0, 0.5]", "0.01 is usual")
-    for name in ("words", "documents"):
-        value = getattr(request, name)
-        if value is not None and value < 1:
-            raise BadUsage(f"--{name} {value}: at least 1 is needed")
-
-
-def _identity(request: Build) -> dict[str, Any]:
-    """Return what must be equal for a finished corpus to be the one that is asked for."""
-    asked = {name: value for name, value in to_dict(request).items() if name not in ("out", "overwrite")}
-    if request.tokenizer is not None:
-        asked["tokenizer"] = Vocabulary.of(taking.opened(request.tokenizer)).sha256
-    found: dict[str, Any] = {}
-    packages: dict[str, str] = {}
-    for source in request.sources:
-        if source == INSTALLED:
-            from corpora import installed
-
-            found[INSTALLED] = installed.fingerprint()
-            packages = installed.packages()
-        for path in files(source):
-            told = path.stat()
-            found[str(path)] = {"bytes": told.st_size, "modified": told.st_mtime_ns}
-    return {"request": asked, "sources": found, "packages": packages}
-
-
-def _finished(request: Build, identity: dict[str, Any]) -> bool:
-    """Say whether the folder already holds what is asked for.
+def check(request: Build) -> tuple[int, int]:
+    """Refuse what cannot be; return which part of how many is asked for.
 
     Raises:
-        BadUsage: if it holds another corpus and is not to be overwritten, or anything that is no corpus.
+        BadUsage: for a number that cannot be, or flags that do not go together.
     """
-    out = request.out
-    if not out.exists() or (out.is_dir() and not any(out.iterdir())):
-        return False
-    if not ((out / META).is_file() and any(out.glob("train*.tokens"))):
-        raise BadUsage(f"--out {out} exists and is no corpus", "name another folder; this one is never overwritten")
-    try:
-        meta = read_meta(out)
-    except BadData:
-        meta = {}
-    wrong = durable.problems(out)
-    differing = [
-        f"{name}: {meta.get(group, {}).get(name)} there, {value} asked for"
-        for group in identity
-        for name, value in identity[group].items()
-        if meta.get(group, {}).get(name) != value
-    ]
-    if not wrong and not differing and meta.get("sources") == identity["sources"]:
-        return True
-    if request.overwrite:
-        return False
-    lines = "\n".join(f"  {line}" for line in (wrong or differing or ["other sources"]))
-    raise BadUsage(f"--out {out} holds another corpus:\n{lines}", "name another folder, or give --overwrite")
+    if not request.sources:
+        raise BadUsage("no source is given", f"example: corpora build FILE.txt --out {request.out}")
+    request.reading.check()
+    kinds.check(request.vocabulary, request.kind)
+    splitter(request.sentences)
+    if not 0 <= request.held_out <= 0.5:
+        raise BadUsage(f"--held-out {request.held_out} is outside [0, 0.5]", "0.01 is usual")
+    for name in ("words", "documents", "shard_bytes", "processes"):
+        value = getattr(request, name)
+        if value is not None and value < 1:
+            raise BadUsage(f"--{name.replace('_', '-')} {value}: at least 1 is needed")
+    if request.weights:
+        if len(request.weights) != len(request.sources):
+            counts = f"{len(request.weights)} for {len(request.sources)} sources"
+            raise BadUsage(f"--weights: {counts}", "give one for each source, in their order")
+        if min(request.weights) <= 0:
+            raise BadUsage(f"--weights {min(request.weights)}: each must be above 0", "leave the source out")
+        if request.documents is not None:
+            raise BadUsage("--documents does not go with --weights", "proportions are of words: give --words")
+    if request.drop_overlap and not request.against:
+        raise BadUsage("--drop-overlap: nothing to compare with", "name evaluation files with --against")
+    return _part(request.shard)
 
 
-def _documents(request: Build) -> Iterator[str]:
-    return documents(request.sources, separator=request.separator, words=request.words, limit=request.documents)
-
-
-def _batches(texts: Iterator[str]) -> Iterator[list[str]]:
-    """Yield documents that are not empty in lists of about BATCH characters."""
-    batch: list[str] = []
-    size = 0
-    for text in texts:
-        if text:
-            batch.append(text)
-            size += len(text)
-        if size >= BATCH:
-            yield batch
-            batch, size = [], 0
-    if batch:
-        yield batch
-
-
-def draws(seed: int, name: str, texts: list[str]) -> Float64[np.ndarray, " texts"]:
-    """Return one number in [0, 1) for each text, looked up by its content."""
-    content = b"".join(hashlib.blake2b(text.encode(), digest_size=8).digest() for text in texts)
-    return keys.uniform(keys.fold(seed, name, np.frombuffer(content, dtype="<u8")), 1)[:, 0]
-
-
-def _survey(request: Build) -> Survey:
-    survey = Survey()
-    smallest, share, size = 1.0, 1.0, 0
-
-    def counted() -> Iterator[str]:
-        for text in _documents(request):
-            survey.empty += not text
-            yield text
-
-    with Progress("reading", unit="words") as progress:
-        for batch in _batches(counted()):
-            words = sum(len(text.split()) for text in batch)
-            survey.documents += len(batch)
-            survey.words += words
-            survey.bytes += sum(len(text.encode()) for text in batch)
-            smallest = min(smallest, float(draws(request.seed, "held-out", batch).min()))
-            drawn = draws(request.seed, "vocabulary", batch)
-            chosen = [(float(u), text) for u, text in zip(drawn, batch, strict=True) if u < share]
-            survey.sample += chosen
-            size += sum(len(text) for _, text in chosen)
-            while size > SAMPLE and len(survey.sample) > 1:  # keep the half with the smaller draws
-                survey.sample.sort()
-                survey.sample = survey.sample[: len(survey.sample) // 2]
-                share = survey.sample[-1][0]
-                size = sum(len(text) for _, text in survey.sample)
-            progress.add(words)
-    if request.held_out and survey.documents > 1:  # at least one document, however small the corpus
-        survey.held_out = max(request.held_out, float(np.nextafter(smallest, 1.0)))
-    return survey
-
-
-def _write(request: Build, survey: Survey, view: Vocabulary, folder: Path) -> dict[str, Any]:
-    writers = {name: Writer(folder, name, 0, token_kind(view.size)) for name in PARTS}
-    encode = Encoder(view)
-    with Progress("encoding", survey.words, "words") as progress:
-        for batch in _batches(_documents(request)):
-            apart = draws(request.seed, "held-out", batch) < survey.held_out
-            for name, chosen in zip(PARTS, (~apart, apart), strict=True):
-                if chosen.any():
-                    own = [text for text, here in zip(batch, chosen, strict=True) if here]
-                    writers[name].add(encode(own))
-            progress.add(sum(len(text.split()) for text in batch))
-    parts: dict[str, Any] = {name: writer.close() for name, writer in writers.items()}
-    if sum(part["documents"] for part in parts.values()) != survey.documents:
-        raise RunFailed("the sources have changed while they were read", "build again")
-    for told in parts.values():
-        told["shards"] = [{kind: told[kind] for kind in KINDS}]
-    digest = hashlib.sha256(view.sha256.encode())
-    for name in PARTS:
-        digest.update(writers[name].digest.encode())
-    return {
-        "fingerprint": digest.hexdigest(),
-        "words": survey.words,
-        "documents": survey.documents,
-        "tokens": sum(part["tokens"] for part in parts.values()),
-        "sentences": sum(part["sentences"] for part in parts.values()),
-        "bytes": survey.bytes,
-        "empty": survey.empty,
-        "vocabulary": view.size,
-        "dtype": writers["train"].dtype.str,
-        "parts": parts,
-    }
+def _part(shard: str) -> tuple[int, int]:
+    """Return (i, n) of a ``--shard i/n``."""
+    if not shard:
+        return 1, 1
+    mine, _, of = shard.partition("/")
+    if not (mine.isdigit() and of.isdigit() and 1 <= int(mine) <= int(of)):
+        raise BadUsage(f"--shard {shard}: not a part i/n with 1 ≤ i ≤ n", "the first of four is 1/4")
+    return int(mine), int(of)

@@ -20,6 +20,7 @@ import numpy as np
 from jaxtyping import Int64, UInt, UInt32
 from tokenizers import Encoding
 
+from corpora.memo import Memo
 from corpora.sentences import DEFAULT, splitter
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadData
@@ -51,7 +52,7 @@ class Encoder:
         if vocabulary.end is None:
             raise BadData("the tokenizer has no token that ends a text", "give --add-special, or another tokenizer")
         self.vocabulary, self.end = vocabulary, vocabulary.end
-        self.starts = splitter(sentences)
+        self.memo, self.starts = Memo(vocabulary), splitter(sentences)
         self.dtype = token_kind(vocabulary.size)
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
@@ -74,8 +75,8 @@ class Encoder:
 
         None if these are not the bytes of the texts, where a tokenizer does not keep what its parts promise.
         """
-        encodings = self.vocabulary.tokenizer.encode_batch_fast(texts, add_special_tokens=False)
-        ids, documents = self._closed(encodings)
+        ids, sizes = self.memo(texts, self.end)
+        documents = np.cumsum(sizes) - sizes
         ends = np.cumsum(self.vocabulary.byte_lengths.take(ids))
         places, total = _bytes(texts, starts)
         if (ends[-1] if len(ends) else 0) != total:

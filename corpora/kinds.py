@@ -32,7 +32,7 @@ SMALLEST = FIRST + 256
 INSIDE = "##"
 # GPT-2's words, none longer than 32 characters, and each # by itself: a longest match looks at all of a word, and a
 # word must not begin with the mark of what is inside.
-_WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}{1,32}| ?\p{N}{1,32}|#| ?[^\s\p{L}\p{N}#]{1,32}|\s{1,32}(?!\S)|\s{1,32}"
+WORDS = r"'(?:[sdmt]|ll|ve|re)| ?\p{L}{1,32}| ?\p{N}{1,32}|#| ?[^\s\p{L}\p{N}#]{1,32}|\s{1,32}(?!\S)|\s{1,32}"
 
 
 def train(texts: Iterable[str], size: int, kind: str = "bpe") -> Tokenizer:
@@ -79,7 +79,7 @@ def _bpe(texts: Iterable[str], size: int) -> Tokenizer:
 
 def _word_piece(texts: Iterable[str], size: int) -> Tokenizer:
     words = pre_tokenizers.Sequence(
-        [pre_tokenizers.Split(Regex(_WORDS), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
+        [pre_tokenizers.Split(Regex(WORDS), "isolated"), pre_tokenizers.ByteLevel(False, use_regex=False)]
     )
     first = [*SPECIALS, *sorted(letters()), *(INSIDE + letter for letter in sorted(letters()))]
     trained = Tokenizer(models.WordPiece())

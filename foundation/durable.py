@@ -10,9 +10,10 @@ import hashlib
 import json
 import os
 import shutil
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from contextlib import contextmanager
 from pathlib import Path
+from types import MappingProxyType
 from typing import Any
 
 MANIFEST = "manifest.json"
@@ -24,7 +25,8 @@ def sha256(path: Path) -> str:
         return hashlib.file_digest(file, "sha256").hexdigest()
 
 
-def _sync(path: Path) -> None:
+def sync(path: Path) -> None:
+    """Bring a file, or the names in a folder, to the disk."""
     handle = os.open(path, os.O_RDONLY)
     try:
         os.fsync(handle)
@@ -34,14 +36,20 @@ def _sync(path: Path) -> None:
 
 def write_text(path: Path, text: str) -> None:
     """Write a text file so that a reader sees the old one or the new one, never a part."""
+    write_bytes(path, [text.encode()])
+
+
+def write_bytes(path: Path, pieces: Iterable[bytes]) -> None:
+    """Write a file of many pieces as ``write_text`` does."""
     temporary = path.with_name(f".{path.name}.{os.getpid()}.tmp")
     try:
-        temporary.write_text(text, encoding="utf-8")
-        _sync(temporary)
+        with temporary.open("wb") as file:
+            file.writelines(pieces)
+        sync(temporary)
         temporary.replace(path)
     finally:
         temporary.unlink(missing_ok=True)
-    _sync(path.parent)
+    sync(path.parent)
 
 
 def write_json(path: Path, value: Any) -> None:
@@ -89,28 +97,37 @@ def new_folder(path: Path) -> Iterator[Path]:
     temporary.mkdir()
     try:
         yield temporary
-        _seal(temporary)
-        old = path.with_name(f".{path.name}.{os.getpid()}.old")
-        if path.exists():
-            path.rename(old)
-        temporary.rename(path)
-        shutil.rmtree(old, ignore_errors=True)
-        _sync(path.parent)
+        seal(temporary)
+        publish(temporary, path)
     finally:
         shutil.rmtree(temporary, ignore_errors=True)
 
 
-def _seal(folder: Path) -> None:
-    """Write the manifest of a finished folder and bring every file and folder in it to the disk."""
-    files = sorted(path for path in folder.rglob("*") if path.is_file())
+def publish(folder: Path, path: Path) -> None:
+    """Give a sealed folder its name; a folder that has it already is replaced."""
+    old = path.with_name(f".{path.name}.{os.getpid()}.old")
+    if path.exists():
+        path.rename(old)
+    folder.rename(path)
+    shutil.rmtree(old, ignore_errors=True)
+    sync(path.parent)
+
+
+def seal(folder: Path, known: Mapping[str, Mapping[str, Any]] = MappingProxyType({})) -> None:
+    """Write the manifest of a finished folder and bring every file and folder in it to the disk.
+
+    `known` are entries of files that have been synced, by their names: those are not read again.
+    """
+    files = {path.relative_to(folder).as_posix(): path for path in sorted(folder.rglob("*")) if path.is_file()}
+    files.pop(MANIFEST, None)
     manifest = {
-        path.relative_to(folder).as_posix(): {"bytes": path.stat().st_size, "sha256": sha256(path)} for path in files
+        name: known.get(name) or {"bytes": path.stat().st_size, "sha256": sha256(path)} for name, path in files.items()
     }
-    for path in files:
-        _sync(path)
+    for path in (path for name, path in files.items() if name not in known):
+        sync(path)
     write_json(folder / MANIFEST, {"files": manifest})
     for path in [*(p for p in folder.rglob("*") if p.is_dir()), folder]:
-        _sync(path)
+        sync(path)
 
 
 def problems(folder: Path) -> list[str]:
@@ -142,4 +159,4 @@ def point(link: Path, target: str) -> None:
     temporary.unlink(missing_ok=True)
     temporary.symlink_to(target)
     temporary.replace(link)
-    _sync(link.parent)
+    sync(link.parent)

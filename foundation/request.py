@@ -80,6 +80,20 @@ def to_dict(request: Any) -> dict[str, Any]:
     return values
 
 
+def differing(asked: Any) -> dict[str, Any]:
+    """Return the fields of a request that are not what they are by default."""
+    fields = [field for field in dataclasses.fields(asked) if field.init]
+    return {f.name: getattr(asked, f.name) for f in fields if getattr(asked, f.name) != f.default}
+
+
+def flag(name: str, value: Any) -> list[str]:
+    """Return the words on a command line that give a field a value."""
+    words = f"--{name.rstrip('_').replace('_', '-')}"
+    if isinstance(value, bool):
+        return [words if value else words.replace("--", "--no-", 1)]
+    return [words, *(str(part) for part in (value if isinstance(value, tuple) else (value,)))]
+
+
 def _plain(value: Any) -> Any:
     if dataclasses.is_dataclass(value) and not isinstance(value, type):
         return to_dict(value)

@@ -81,39 +81,25 @@ def public(run: Run) -> dict[str, Any]:
 def command(run: Run, corpus: Corpus) -> str:
     """Return the command of a run, as flags where its numbers can be flags, else with its record as a file."""
     ends = ["--corpus", "CORPUS", "--fingerprint", corpus.fingerprint, "--out", "RUN"]
-    objective = _differing(run.objective)
+    objective = request.differing(run.objective)
     if not all(isinstance(value, (int, float, str)) for value in objective.values()):
         return shlex.join(["pretrain", "--config", "run.json", *ends])
     words = ["pretrain", "--objective", request.to_dict(run)["objective"]["name"]]
-    words += [word for name, value in objective.items() for word in _flag(f"objective.{name}", value)]
-    chosen = {name: value for name, value in _differing(run).items() if name not in {"objective", *_ELSEWHERE}}
+    words += [word for name, value in objective.items() for word in request.flag(f"objective.{name}", value)]
+    chosen = {name: value for name, value in request.differing(run).items() if name not in {"objective", *_ELSEWHERE}}
     if (steps := getattr(run, "measured_steps", None)) is not None:
         chosen["steps"] = steps  # what --minutes came to on the machine of the run
     return shlex.join(
-        [*words, *(word for name, value in chosen.items() for word in _flag(name, _public(value))), *ends]
+        [*words, *(word for name, value in chosen.items() for word in request.flag(name, _public(value))), *ends]
     )
 
 
 def building(corpus: Corpus) -> str:
     """Return the command that builds the corpus, its sources being named without their folders."""
     asked = request.from_dict(Build, {**corpus.meta["request"], "out": "CORPUS"})
-    flags = {name: value for name, value in _differing(asked).items() if name not in ("sources", "out")}
-    words = [word for name, value in flags.items() for word in _flag(name, value)]
+    flags = {name: value for name, value in request.differing(asked).items() if name not in ("sources", "out")}
+    words = [word for name, value in flags.items() for word in request.flag(name, value)]
     return shlex.join(["corpora", "build", *map(_public, asked.sources), *words, "--out", "CORPUS"])
-
-
-def _differing(asked: Any) -> dict[str, Any]:
-    """Return the fields of a request that are not what they are by default."""
-    fields = [field for field in dataclasses.fields(asked) if field.init]
-    return {f.name: getattr(asked, f.name) for f in fields if getattr(asked, f.name) != f.default}
-
-
-def _flag(name: str, value: Any) -> list[str]:
-    flag = f"--{name.rstrip('_').replace('_', '-')}"
-    if isinstance(value, bool):
-        return [flag if value else flag.replace("--", "--no-", 1)]
-    values = value if isinstance(value, tuple) else (value,)
-    return [flag, *(str(part) for part in values)]
 
 
 def _public(value: Any) -> Any:

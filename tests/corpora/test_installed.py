@@ -147,7 +147,18 @@ def test_the_embedded_corpus_names_what_it_was_made_from(environment: Environmen
     meta = json.loads((Path(first) / "meta.json").read_text())
     assert meta["words"] == 5000
     assert meta["packages"]["python"] == ".".join(map(str, sys.version_info[:3]))
-    assert len(meta["sources"]["installed"]) == 64
+    assert len(meta["sources"]["installed"]["fingerprint"]) == 64
+
+
+def test_as_a_source_it_goes_on_where_told(environment: Environment) -> None:
+    code = (
+        "import json; from pathlib import Path; from corpora.documents import Reading; from corpora.sources import *;"
+        "(source,) = sources(['installed'], Reading(), Path(), words=1234); found = list(source.read());"
+        "print(json.dumps([found, *(list(source.read(place)) for _, place in found)]))"
+    )
+    found, *rest = json.loads(environment.run(code, PRETRAINING_OBJECTIVES_CACHE=str(environment.cache)))
+    assert sum(len(text.split()) for text, _ in found) == 1234
+    assert rest == [found[number:] for number in range(1, len(found) + 1)]
 
 
 def test_processes_that_ask_at_once_build_once(environment: Environment) -> None:

@@ -9,11 +9,11 @@ from pathlib import Path
 import numpy as np
 import pytest
 
-from corpora import building
+from corpora import fetching
+from corpora.encoding import token_kind
 from corpora.requests import Build
 from corpora.sentences import starts
 from corpora.store import PARTS, Corpus, build
-from corpora.writing import token_kind
 from foundation import durable
 from foundation.refusal import BadData, BadUsage, RunFailed
 from tests.corpora.conftest import prose
@@ -78,12 +78,12 @@ def test_the_order_of_documents_does_not_choose_which_are_held_out(corpus: Corpu
 
 
 def test_batches_do_not_change_what_is_built(corpus: Corpus, notes: Path, tmp_path: Path) -> None:
-    small = building.BATCH
-    building.BATCH = 300
+    small = fetching.BATCH
+    fetching.BATCH = 300
     try:
         again = Corpus.open(build(asked(notes, tmp_path / "out")))
     finally:
-        building.BATCH = small
+        fetching.BATCH = small
     assert again.fingerprint == corpus.fingerprint
 
 

@@ -1,0 +1,49 @@
+"""Which column of a table, or key of a record, holds the text."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Mapping, Sequence
+
+from foundation.refusal import BadData
+
+USUAL = "text"
+
+
+def chosen(where: str, asked: str, found: Mapping[str, bool]) -> str:
+    """Return the column asked for, else "text", else the only one of text; `found` says of each whether it is text.
+
+    Raises:
+        BadData: if there is no such column, it holds no text, or there are several.
+    """
+    name = asked or (USUAL if USUAL in found else "")
+    if name:
+        if name not in found:
+            raise missing(where, name, found)
+        if not found[name]:
+            raise BadData(f'{where}: column "{name}" holds no text', _remedy(found))
+        return name
+    texts = [name for name, text in found.items() if text]
+    if len(texts) != 1:
+        raise missing(where, USUAL, found)
+    return texts[0]
+
+
+def prose(header: Sequence[str], row: Sequence[str]) -> dict[str, bool]:
+    """Return the columns of a table without types, each with whether its first row holds no number there."""
+    found = dict.fromkeys(header, True)
+    for name, value in zip(header, row, strict=False):
+        try:
+            float(value)
+            found[name] = False
+        except ValueError:
+            pass
+    return found
+
+
+def missing(where: str, name: str, found: Iterable[str]) -> BadData:
+    """Return the refusal of a column that is not there."""
+    return BadData(f'{where}: no column "{name}"; found: {", ".join(found) or "nothing"}', _remedy(found))
+
+
+def _remedy(found: Iterable[str]) -> str:
+    return f"--column NAME says which one holds the text, for example --column {next(iter(found), 'body')}"
