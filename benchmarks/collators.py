@@ -37,6 +37,7 @@ import transformers
 
 from corpora.blocks import Blocks
 from corpora.store import Corpus, embedded
+from foundation import compiled
 from foundation.memory import keep_pages
 from objectives import OBJECTIVES, Collator, Objective
 from objectives.feed import Feed
@@ -282,6 +283,7 @@ def main(words: Sequence[str] | None = None) -> None:
     if asked.quick:
         asked.rounds, asked.least, asked.slope_rows = 1, 0.0, 2
     keep_pages()
+    compiled.at_once()
     torch.set_num_threads(1)
     corpus = Corpus.open(asked.corpus or embedded(words=1_000_000, vocabulary=8192))
     versions = f"numpy {np.__version__}, torch {torch.__version__}, transformers {transformers.__version__}"

@@ -20,7 +20,7 @@ import numpy as np
 from corpora.part import Arrays, Part
 from corpora.vocabulary import SPECIALS
 from foundation import keys
-from foundation.compiled import compiled
+from foundation.compiled import at_once
 from objectives import OBJECTIVES
 from objectives.feed import Feed
 from objectives.sources import words
@@ -67,7 +67,7 @@ def _without(do: Callable[[], float]) -> float:
 
 def orders(rounds: int, many: int) -> Iterator[str]:
     """Return the lines of the table of orders."""
-    yield f"Mpositions/s of one thread, numba {'there' if compiled() else 'not there'}; must {MUST / 1e6:g}\n"
+    yield f"Mpositions/s of one thread, numba {'there' if at_once() else 'not there'}; must {MUST / 1e6:g}\n"
     yield f"| blocks | {ROWS * 32:,} at once | {many:,} at once | numpy alone | must |\n|---:|---:|---:|---:|---|"
     for count in COUNTS:
         found = [speed(count, positions, rounds, many) for positions in (ROWS * 32, many)]

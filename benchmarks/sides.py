@@ -23,9 +23,10 @@ from objectives import IGNORED, OBJECTIVES
 from objectives.feed import Feed
 from pretrain import estimate, models, optimizers, recipes
 from pretrain.configs import Size
+from pretrain.device import piece
 from pretrain.families import FAMILIES, class_name
 from pretrain.learner import Learner
-from pretrain.loop import Steps, train
+from pretrain.loop import Steps, pieces, train
 from pretrain.questions import ready
 
 
@@ -164,10 +165,14 @@ def ours(work: Work) -> None:
         found = learner(given.inputs, given.questions)
         return sum((found[role] / given.counts[role]).item() for role in found)
 
+    micro = piece(work.block)
+    cut = Steps(0, work.steps, lambda _: work.rows, micro, work.objective.weights, recipe.clip, 0)
+
     def supply() -> Iterator[Any]:
         for step in range(work.steps):
             since = time.perf_counter()
-            given = [ready(work.batch(step), accelerator.device)]
+            cuts = [step * work.rows + rows for rows in pieces(step, cut, 0, 1)]
+            given = [ready(work.feed.at(rows), accelerator.device) for rows in cuts]
             clock.host += time.perf_counter() - since
             yield given
 
@@ -176,7 +181,6 @@ def ours(work: Work) -> None:
     learner.train()
     say({"loss": loss, "weights": weights, "block": work.block})
     clock.start()
-    cut = Steps(0, work.steps, lambda _: work.rows, None, work.objective.weights, recipe.clip, 0)
     train(learner, optimizer, accelerator, supply(), lambda _: 1.0, cut, lambda _: False, lambda *_: clock.stop(), None)
     wait("end")
     for step in range(work.steps):

@@ -188,9 +188,9 @@ class _Rows:
         return marks
 
     def texts(self) -> Numbers:
-        """Return the document that each row begins in, or each place is of where a row has several pieces."""
+        """Return the document that each row begins in, or each place is of where rows may have several pieces."""
         pieces = self.pieces
-        if len(self.to) == self.shape[0]:
+        if isinstance(self.packing, Stream):  # the packing decides, so that a row alone says what it says in a batch
             return self.part.document_of(pieces.begins)
         texts = np.zeros(self.shape, dtype=np.int64)
         texts.ravel()[laid_out(self.to, pieces.lengths)] = np.repeat(

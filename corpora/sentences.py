@@ -59,7 +59,7 @@ def _checked(name: str, function: Callable[[str], Sequence[int]]) -> Splitter:
 
 
 def _library(language: str) -> Splitter:
-    from sentencex import segment
+    from sentencex import segment  # pyright: ignore[reportAttributeAccessIssue]  compiled, without stubs
 
     def lines(text: str) -> list[int]:
         found: list[int] = []

@@ -31,6 +31,7 @@ import torch
 from accelerate import Accelerator
 from torch.nn import functional
 
+from foundation import compiled
 from foundation.refusal import BadUsage
 from objectives import IGNORED
 from pretrain.loop import Steps, supplied
@@ -42,6 +43,8 @@ from pretrain.shapes import host, steady
 Judge = Callable[[torch.Tensor, torch.Tensor, torch.Tensor | None, torch.Tensor], torch.Tensor]
 LONG = 500
 """Steps from which on compiling, some twenty seconds, is worth its time."""
+POSITIONS = 2560
+"""Corpus tokens of a forward pass for each thread of a CPU."""
 BACKEND = "inductor"
 """Who compiles."""
 _SHAPES = 32
@@ -65,13 +68,23 @@ class Ways:
 
 
 def settled(run: Run) -> Run:
-    """Return the run with a precision in place of "auto": that of the run it continues, else the device's best."""
+    """Return the run with a precision in place of "auto", and on a CPU with a `micro`.
+
+    The precision is that of the run it continues, else the device's best.
+    """
+    if run.micro is None and not torch.cuda.is_available():
+        run = dataclasses.replace(run, micro=piece(run.block_tokens))
     if run.precision != "auto":
         return run
     found: Any = "bf16" if torch.cuda.is_available() and torch.cuda.is_bf16_supported(False) else "fp32"
     with contextlib.suppress(OSError, ValueError):
         found = json.loads((run.out / "run.json").read_text(encoding="utf-8")).get("precision", found)
     return dataclasses.replace(run, precision=found)
+
+
+def piece(block: int) -> int:
+    """Return the rows of a forward pass on a CPU: so few need less memory, and more are no quicker."""
+    return max(1, POSITIONS * torch.get_num_threads() // block)
 
 
 def ways(run: Run, device: torch.device, steps: int) -> Ways:
@@ -193,6 +206,7 @@ def supply(
     if accelerator.device.type == "cpu":
         yield from supplied(watch.watched, steps, accelerator, make)
         return
+    compiled.at_once()
     made = supplied(watch.batch, steps, accelerator, make)
     with contextlib.closing(sent(made, accelerator.device)) as coming:
         for step, batches in enumerate(coming, steps.first):

@@ -14,9 +14,12 @@ import torch
 from torch.nn import functional
 
 from objectives import IGNORED
+from pretrain import products
 
 CHUNK = 256
 """Rows of logits at a time; 128 to 512 are alike, fewer starve the matrix product."""
+_FAINT = 1e-30
+"""Below this a share is near the end of float32, and its logarithm is taken from the logits anew."""
 
 
 def summed(
@@ -66,30 +69,18 @@ class _Summed(torch.autograd.Function):
         to_weight = (torch.empty_like if len(states) else torch.zeros_like)(weight) if wanted[1] else None
         to_bias = torch.zeros_like(bias) if wanted[2] and bias is not None else None
         total = states.new_zeros((), dtype=torch.float64)
-        buffer = states.new_empty(min(CHUNK, len(states)), len(weight))
+        room = states.new_empty(0 if _quick(states) else min(CHUNK, len(states)), len(weight))
         for first in range(0, len(states), CHUNK):
             here = slice(first, first + CHUNK)
-            rows, asked = states[here], answers[here]
-            logits = buffer[: len(rows)]
-            if bias is None:
-                torch.mm(rows, weight.t(), out=logits)
-            else:
-                torch.addmm(bias, rows, weight.t(), out=logits)
-            kept = asked != IGNORED
-            places = asked.where(kept, 0)[:, None]
-            log = torch.log_softmax(logits, 1, out=logits)  # its exponential, less one at the answer, is the slope
-            total -= log.gather(1, places)[:, 0].mul(kept).sum(dtype=torch.float64)
-            if any(wanted):
-                slope = log.exp_()
-                slope.scatter_add_(1, places, slope.new_full(places.shape, -1.0))
-                if not bool(kept.all()):
-                    slope.mul_(kept[:, None])
-                if to_states is not None:
-                    torch.mm(slope, weight, out=to_states[here])
-                if to_weight is not None:
-                    to_weight.addmm_(slope.t(), rows, beta=0 if first == 0 else 1)
-                if to_bias is not None:
-                    to_bias += slope.sum(0)
+            slope, loss = _slope(states[here], weight, bias, answers[here], room)
+            total += loss
+            if to_states is not None:
+                to_states[here] = _product(slope, weight.t(), None, to_states[here])
+            if to_weight is not None:
+                to_weight.addmm_(slope.t(), states[here], beta=0 if first == 0 else 1)
+            if to_bias is not None:
+                to_bias += slope.sum(0)
+            del slope  # whose memory the next one takes, while it is in the cache
         ctx.save_for_backward(*[t for t in (to_states, to_weight, to_bias) if t is not None])
         ctx.wanted = wanted
         return total.to(states.dtype)
@@ -98,3 +89,35 @@ class _Summed(torch.autograd.Function):
     def backward(ctx: Any, *slopes: torch.Tensor) -> tuple[torch.Tensor | None, ...]:
         saved = iter(ctx.saved_tensors)
         return (*[next(saved) * slopes[0] if wanted else None for wanted in ctx.wanted], None)
+
+
+def _slope(
+    rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, answers: torch.Tensor, room: torch.Tensor
+) -> tuple[torch.Tensor, torch.Tensor]:
+    """Return the gradient of the summed loss with respect to the logits, and the loss."""
+    logits = _product(rows, weight, bias, room[: len(rows)])
+    kept = answers != IGNORED
+    places = answers.where(kept, 0)[:, None]
+    share = torch.softmax(logits, 1, out=logits)  # less one at the answer, it is the slope
+    said = share.gather(1, places)[:, 0]
+    if said.numel() and said.min() < _FAINT:  # the logarithm of a share that is hardly a number says nothing
+        logs = torch.log_softmax(functional.linear(rows, weight, bias), 1).gather(1, places)[:, 0]
+    else:
+        logs = said.log()
+    share.scatter_add_(1, places, share.new_full(places.shape, -1.0))
+    if not bool(kept.all()):
+        share.mul_(kept[:, None])
+    return share, -logs.mul(kept).sum(dtype=torch.float64)
+
+
+def _quick(states: torch.Tensor) -> bool:
+    return states.dtype == torch.float32 and products.by_onednn()
+
+
+def _product(rows: torch.Tensor, weight: torch.Tensor, bias: torch.Tensor | None, room: torch.Tensor) -> torch.Tensor:
+    """Return rows · weightᵀ + bias, in `room` where the library can be told to."""
+    if _quick(rows):
+        return products.times(rows, weight, bias)
+    if bias is None:
+        return torch.mm(rows, weight.t(), out=room)
+    return torch.addmm(bias, rows, weight.t(), out=room)

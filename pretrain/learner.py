@@ -16,8 +16,9 @@ from torch.nn import functional
 from pretrain.attention import prepared
 from pretrain.families import Family
 from pretrain.judging import marked, plain, summed
+from pretrain.layers import quickened
 from pretrain.questions import Question
-from pretrain.quick import Quick, gains, quickened
+from pretrain.quick import Quick, gains
 
 
 class Learner(torch.nn.Module):

@@ -39,13 +39,13 @@ class Log:
         done: dict[str, Any],
         progress: Progress | None,
         main: bool,
-        used: float = 0.0,
         trackers: Trackers | None = None,
     ):
-        """Open the log; `tokens_at` gives the tokens behind so many steps, `used` the share of the peak per token/s."""
+        """Open the log; `tokens_at` gives the tokens behind so many steps."""
         self.path = folder / "metrics.jsonl"
         self.steps, self.tokens_at, self.main, self.progress = steps, tokens_at, main, progress
-        self.used, self.trackers = used, trackers
+        self.used, self.trackers = 0.0, trackers
+        """The share of the machine's peak that one token per second takes; 0 while it is not known."""
         self.first, self.every = done.get("step", 0), max(1, steps // _RECORDS)
         self.bar: Any = None
         now = time.perf_counter()

@@ -66,10 +66,9 @@ class Watch(Protocol):
 
 
 def pieces(step: int, steps: Steps, process: int, processes: int) -> list[np.ndarray]:
-    """Return the rows of a step that one process reads, a piece for each forward pass."""
+    """Return the rows of a step that one process reads, a piece of about the same size for each forward pass."""
     mine = np.array_split(np.arange(steps.rows(step)), processes)[process]
-    micro = steps.micro or len(mine)
-    return [mine[i : i + micro] for i in range(0, len(mine), micro)]
+    return np.array_split(mine, math.ceil(len(mine) / (steps.micro or len(mine))))
 
 
 def supplied(

@@ -1,15 +1,14 @@
-"""The same functions, computed quicker on a CPU: dropout, attention that torch has no fast kernel for, norms, gelu.
+"""The same functions, computed quicker on a CPU: dropout, and attention that torch has no fast kernel for.
 
 torch's CPU build draws one Bernoulli number per element for dropout, and leaves its fused attention for a path of
 whole arrays as soon as there is dropout or a bias that learns (T5's relative positions). Here
 
 - dropout draws a byte per element, so its rate is a multiple of 1/256: a rate of 0.1 is 26/256 = 0.1016, and what is
   kept is scaled by that very rate;
-- attention with dropout or a learned bias takes a few rows at a time, whose scores stay in the cache;
-- T5's and Llama's norm is one operation instead of five, GPT-2's gelu one instead of eight (torch's own).
+- attention with dropout or a learned bias takes a few rows at a time, whose scores stay in the cache.
 
-``quickened(model)`` exchanges modules for ones with the same weights and names; ``Quick()`` is entered around a
-forward and takes the two functions that architectures call by name. Both do nothing on other devices.
+``Quick()`` is entered around a forward and takes the two functions that architectures call by name. It does nothing
+on other devices. pretrain/layers.py has what is done to modules.
 """
 
 from __future__ import annotations
@@ -24,8 +23,6 @@ from torch.overrides import TorchFunctionMode
 
 _PIECE = 1 << 18
 """Elements at a time: one mebibyte of float32, which stays in the cache."""
-_LEAST = 1e-3
-"""Weights of a norm from which on it can be divided by them."""
 
 
 class Quick(TorchFunctionMode):
@@ -163,7 +160,7 @@ class _Attention(torch.autograd.Function):
 def _head_pieces(shares: Tensor) -> Iterator[tuple[int, slice]]:
     heads, rows, asked, seen = shares.shape
     for head in range(heads):
-        for here in _row_pieces(rows, asked * seen):
+        for here in row_pieces(rows, asked * seen):
             yield head, here
 
 
@@ -175,9 +172,8 @@ def _of_head(mask: Any, head: int, here: slice) -> Any:
 
 
 def _scores(query: Tensor, key: Tensor, mask: Tensor | None, scale: float, out: Tensor) -> Tensor:
-    if mask is None:
-        return torch.bmm(query, key.mT, out=out).mul_(scale)
-    return torch.baddbmm(mask.expand(out.shape), query, key.mT, alpha=scale, out=out)
+    torch.bmm(query, key.mT, out=out)
+    return out.mul_(scale) if mask is None else torch.add(mask, out, alpha=scale, out=out)
 
 
 def gains(model: nn.Module) -> bool:
@@ -187,63 +183,8 @@ def gains(model: nn.Module) -> bool:
     return dropout or any("relative_attention_bias" in name for name, _ in model.named_modules())
 
 
-def quickened(model: nn.Module) -> None:
-    """Give a model's root-mean-square norms and tanh-gelus the forward of this module, in place; weights stay."""
-    for parent in list(model.modules()):
-        for name, child in list(parent.named_children()):
-            if type(child).__name__ in ("NewGELUActivation",):
-                setattr(parent, name, nn.GELU("tanh"))
-            elif type(child).__name__ in ("T5LayerNorm", "LlamaRMSNorm"):
-                child.forward = _Norm(child)
-
-
-class _Norm:
-    """The forward of a root-mean-square norm (Zhang & Sennrich 2019, §3), as T5 and Llama have it."""
-
-    def __init__(self, module: Any) -> None:
-        self.module, self.stock = module, type(module).forward
-
-    def __call__(self, states: Tensor) -> Tensor:
-        if states.device.type != "cpu" or states.dtype not in (torch.float32, torch.float64):
-            return self.stock(self.module, states)  # type: ignore[no-any-return]
-        return _RootMeanSquare.apply(states, self.module.weight, self.module.variance_epsilon)  # type: ignore[no-any-return]
-
-
-class _RootMeanSquare(torch.autograd.Function):
-    """The norm; kept for the way back is what it returns, which the layer behind it keeps anyway."""
-
-    @staticmethod
-    def forward(ctx: Any, states: Tensor, weight: Tensor, epsilon: float) -> Tensor:
-        width = states.shape[-1]
-        rows = states.reshape(-1, width)
-        out, inverse = torch.empty_like(rows), rows.new_empty(len(rows), 1)
-        for here in _row_pieces(len(rows), 2 * width):
-            part = inverse[here]
-            torch.linalg.vector_norm(rows[here], dim=-1, keepdim=True, out=part)
-            part.square_().div_(width).add_(epsilon).rsqrt_()
-            torch.mul(rows[here], part, out=out[here]).mul_(weight)
-        found = out.view(states.shape)
-        ctx.divisible = bool((weight.abs() > _LEAST).all())
-        ctx.save_for_backward(found if ctx.divisible else states, weight, inverse)
-        return found
-
-    @staticmethod
-    def backward(ctx: Any, *slopes: Tensor) -> tuple[Tensor, Tensor, None]:
-        kept, weight, inverse = ctx.saved_tensors
-        rows = kept.reshape(-1, kept.shape[-1])
-        slope = slopes[0].reshape(rows.shape)
-        to_rows, to_weight = torch.empty_like(rows), torch.zeros_like(weight)
-        upside = 1 / weight if ctx.divisible else None
-        for here in _row_pieces(len(rows), 2 * rows.shape[1]):
-            unit = rows[here] * (inverse[here] if upside is None else upside)
-            to_weight += (slope[here] * unit).sum(0)
-            part = torch.mul(slope[here], weight, out=to_rows[here])
-            along = torch.linalg.vecdot(part, unit).div_(-rows.shape[1]).unsqueeze(-1)
-            part.addcmul_(unit, along).mul_(inverse[here])
-        return to_rows.view(slopes[0].shape), to_weight, None
-
-
-def _row_pieces(rows: int, each: int) -> Iterator[slice]:
+def row_pieces(rows: int, each: int) -> Iterator[slice]:
+    """Yield slices of rows of `each` elements, as many at a time as stay in the cache."""
     some = max(1, _PIECE // each)
     for first in range(0, rows, some):
         yield slice(first, min(first + some, rows))

@@ -55,7 +55,6 @@ class Session:
         self.found: tuple[int, dict[str, float]] | None = None
         self.evaluate_at = {round(plan.steps * (i + 1) / run.evaluations) for i in range(run.evaluations)}
         self._plan_checkpoints(done.get("step", 0))
-        self.used = self._used() if self.main else [0.0]
         self.log = Log(
             run.out,
             plan.steps,
@@ -63,7 +62,6 @@ class Session:
             done,
             progress,
             self.main,
-            self.used[0],
             self._trackers(progress, done.get("step", 0)),
         )
 
@@ -81,8 +79,9 @@ class Session:
         part = self.corpus.meta["parts"]["train"]
         return self.tokens_at(done) * part["words"] / part["tokens"]
 
-    def _used(self) -> list[float]:
-        """Return by stage the share of the machine's peak that one token per second takes."""
+    @functools.cached_property
+    def used(self) -> list[float]:
+        """The share of the machine's peak that one token per second takes, by stage; to look is to measure the peak."""
         whole = peak(self.accelerator.device, self.run.precision) * self.accelerator.num_processes
         feeds = [(dataclasses.replace(self.held_out, block=stage.block), stage.rows) for stage in self.plan.stages]
         return [flops_per_token(self.learner, feed, rows) / whole for feed, rows in feeds]
@@ -123,8 +122,9 @@ class Session:
         """Log a finished step; evaluate and save where it is due."""
         if not self.main:
             return
-        self.log.used = self.used[self.plan.at(done - 1).stage]
         self.log.step(done, losses, self.optimizer.param_groups[0]["peak"] * self.share(done - 1))
+        with self.log.pause():
+            self.log.used = self.used[self.plan.at(done).stage]  # of the next step: the first waits for no matmul
         if not self.due(done):
             return
         with self.log.pause(), averaging.in_place(self.optimizer):

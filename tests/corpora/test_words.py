@@ -14,6 +14,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 from tokenizers import Tokenizer, decoders, models
 
+from corpora.kinds import KINDS as TRAINED
+from corpora.kinds import train
 from corpora.vocabulary import Vocabulary
 from tests.objectives.kinds import TEXTS, kinds
 
@@ -143,3 +145,13 @@ def test_a_combining_mark_belongs_to_the_words_on_both_sides() -> None:
     assert starts(view, [0, 1, 2]) == [[True, False, False]]
     assert starts(view, [0, 6, 1, 4]) == [[True, False, False, False]]
     assert starts(view, [3, 4, 3, 2, 5, 6, 5]) == [[True, True, True, False, True, False, True]]
+
+
+@pytest.mark.parametrize("kind", TRAINED)
+def test_words_start_where_the_text_says_in_every_kind_that_we_train(kind: str) -> None:
+    vocabulary = Vocabulary.of(train(TEXTS * 9, 900, kind))
+    text = "The fox,  2 of them\nwent (abc123) to the internationalisation: 1203 sacks - so far... Yes!"
+    ids = vocabulary.encode(text)
+    begins = np.cumsum([0, *vocabulary.byte_lengths[ids]])
+    found = {int(begin) for begin, start in zip(begins, starts(vocabulary, ids)[0], strict=False) if start}
+    assert found == {word.start() for word in re.finditer(RUNS, text)}

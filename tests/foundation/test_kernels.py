@@ -2,10 +2,14 @@
 
 from __future__ import annotations
 
+import subprocess
+import sys
+
 import numpy as np
 import pytest
 
 from foundation import kernels
+from foundation.compiled import at_once
 from foundation.keys import fold
 from objectives import noise, weaving
 from tests.objectives.digests import digest
@@ -19,8 +23,23 @@ def numpy_alone(monkeypatch):
         monkeypatch.setattr(module, "compiled", lambda: None)
 
 
+@pytest.fixture(autouse=True)
+def loaded():
+    at_once()
+
+
 def test_numba_is_used_where_it_is_installed():
     assert noise.compiled() is kernels
+
+
+def test_numba_is_loaded_when_a_process_makes_many_batches_and_not_before():
+    asked = (
+        "import sys; from foundation.compiled import compiled\n"
+        "few = [compiled() for _ in range(2000)]\n"
+        "assert few == [None] * 2000 and 'numba' not in sys.modules\n"
+        "assert compiled().__name__ == 'foundation.kernels'\n"
+    )
+    subprocess.run([sys.executable, "-c", asked], check=True)
 
 
 @pytest.mark.parametrize("name", VARIANTS)

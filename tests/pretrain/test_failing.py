@@ -159,22 +159,22 @@ def test_a_step_that_does_not_fit_into_memory_names_the_pieces_that_do(corpus_fo
         words = [sys.executable, "-c", LIMITED.format(spare=400 * 2**20), *flags, *more]
         return subprocess.run(words, capture_output=True, text=True, check=False)
 
-    micro, more = None, []
-    while (failed := limited(*more)).returncode == 1:
+    micro = 512
+    while (failed := limited("--micro", str(micro))).returncode == 1:
         assert "Traceback" not in failed.stderr
         found = re.search(
             r"out of memory at step 0: 512 rows of 64 corpus tokens, in pieces of (\d+)\n.*--micro (\d+)", failed.stderr
         )
         assert found is not None, failed.stderr[-2000:]
-        assert int(found[1]) == (micro or 512) == 2 * int(found[2])
+        assert int(found[1]) == micro == 2 * int(found[2])
         micro = int(found[2])
-        more = ["--micro", str(micro)]
     assert failed.returncode == 0, failed.stderr[-2000:]
-    assert micro is not None
+    assert micro < 512
     assert json.loads((tmp_path / "run" / "summary.json").read_text())["step"] == 1
-    measured = limited("--steps", "None", "--minutes", "1", "--out", str(tmp_path / "timed"))  # by a rehearsal
+    measured = limited("--micro", "512", "--steps", "None", "--minutes", "1", "--out", str(tmp_path / "timed"))
     assert measured.returncode == 1
-    assert "512 rows of 64 corpus tokens, in pieces of 512" in measured.stderr
+    assert "512 rows of 64 corpus tokens, in pieces of 512" in measured.stderr  # by a rehearsal
+    assert limited("--out", str(tmp_path / "small")).returncode == 0  # of itself a CPU takes pieces that fit
 
 
 @pytest.mark.parametrize(

@@ -50,7 +50,7 @@ def test_large_logits_neither_overflow_nor_vanish():
     states = torch.tensor([[300.0], [-300.0]]).requires_grad_()
     weight = torch.tensor([[1.0], [-1.0]])
     loss = summed(states, weight, None, torch.tensor([0, 0]))
-    assert loss.item() == pytest.approx(600.0)
+    assert loss.item() == pytest.approx(600.0)  # the share of the second answer is 0 in float32
     assert torch.isfinite(torch.autograd.grad(loss, [states])[0]).all()
 
 

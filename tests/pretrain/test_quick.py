@@ -13,9 +13,10 @@ from objectives import OBJECTIVES
 from objectives.feed import Feed
 from pretrain import models
 from pretrain.families import FAMILIES, configure
+from pretrain.layers import quickened
 from pretrain.learner import Learner
 from pretrain.questions import ready
-from pretrain.quick import Quick, gains, quickened, rate
+from pretrain.quick import Quick, gains, rate
 
 PAIRS = [
     ("token-masking", "bert"),
