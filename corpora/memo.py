@@ -17,7 +17,6 @@ from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
 import numpy as np
-from jaxtyping import Int64, UInt32
 
 from corpora.kinds import WORDS
 from corpora.vocabulary import Vocabulary
@@ -38,8 +37,8 @@ class Memo:
         self.known: dict[Piece, bytes | None] = {}
         """The ids of each piece; None where white space at its edge may belong to its neighbour's."""
 
-    def __call__(self, texts: Sequence[str], end: int) -> tuple[UInt32[np.ndarray, " tokens"], Int64[np.ndarray, " _"]]:
-        """Return the ids of all texts, each followed by the id `end`, and how many each text has with it."""
+    def __call__(self, texts: Sequence[str]) -> list[bytes]:
+        """Return the ids of each text, as the bytes of uint32."""
         if len(self.known) > LIMIT:
             self.known.clear()
         cut = [self._cut(text) for text in texts]
@@ -49,14 +48,10 @@ class Memo:
         whole = [number for number, pieces in enumerate(found) if None in pieces]
         for number, ids in zip(whole, self._encoded(texts[number] for number in whole), strict=True):
             found[number] = [ids]
-        closing = array("I", [end]).tobytes()
-        parts = [b"".join(pieces) + closing for pieces in found]  # type: ignore[arg-type]  # None is no longer in them
         for piece in missing:
             if len(piece[0] if isinstance(piece, tuple) else piece) > _LONGEST:
                 del self.known[piece]
-        return np.frombuffer(b"".join(parts), dtype=np.uint32), np.array(
-            [len(part) // 4 for part in parts], dtype=np.int64
-        )
+        return [b"".join(pieces) for pieces in found]  # type: ignore[arg-type]  # None is no longer in them
 
     def _cut(self, text: str) -> list[Piece]:
         if not self.cuttable or text[-1:].isspace() or any(run in text for run in _RUNS):
