@@ -76,10 +76,8 @@ class Encoder:
 
         None if these are not the bytes of the texts, where a tokenizer does not keep what its parts promise.
         """
-        if self.table is not None:
-            told = [self._looked_up(text, self.table) for text in texts]
-        else:
-            told = self.memo(texts)
+        table = self.table
+        told = self.memo(texts) if table is None else [self._looked_up(text, table) for text in texts]
         ids, documents = self._closed(told)
         ends = np.cumsum(self.vocabulary.byte_lengths.take(ids))
         places, total = _bytes(texts, starts)

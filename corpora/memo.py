@@ -42,37 +42,35 @@ class Memo:
         if len(self.known) > LIMIT:
             self.known.clear()
         cut = [self._cut(text) for text in texts]
-        missing = set().union(*cut) - self.known.keys()
+        missing = [piece for piece in set().union(*cut) if piece not in self.known]
         self._learn(missing)
-        found = [list(map(self.known.__getitem__, pieces)) for pieces in cut]
-        whole = [number for number, pieces in enumerate(found) if None in pieces]
-        for number, ids in zip(whole, self._encoded(texts[number] for number in whole), strict=True):
-            found[number] = [ids]
+        found = [self._joined(text, pieces) for text, pieces in zip(texts, cut, strict=True)]
         for piece in missing:
             if len(piece[0] if isinstance(piece, tuple) else piece) > _LONGEST:
                 del self.known[piece]
-        return [b"".join(pieces) for pieces in found]  # type: ignore[arg-type]  # None is no longer in them
+        return found
 
-    def _cut(self, text: str) -> list[Piece]:
+    def _cut(self, text: str) -> list[Any]:
         if not self.cuttable or text[-1:].isspace() or any(run in text for run in _RUNS):
             return [(text,)]
-        pieces: list[Piece] = [*text.replace("\n", " \n").split(" ")]
-        pieces[0] = (str(pieces[0]),)
+        pieces: list[Any] = text.replace("\n", " \n").split(" ")
+        pieces[0] = (pieces[0],)
         return pieces
 
-    def _learn(self, missing: set[Piece]) -> None:
+    def _joined(self, text: str, pieces: list[Piece]) -> bytes:
+        try:
+            return b"".join(map(self.known.__getitem__, pieces))  # type: ignore[arg-type]
+        except TypeError:  # None is among them
+            return next(self._encoded([text]))
+
+    def _learn(self, missing: Sequence[Piece]) -> None:
         """Encode pieces, those behind a space all at once, since they may stand behind each other."""
+        words = [piece for piece in missing if isinstance(piece, str) and not _loose(piece)]
+        self.known |= dict.fromkeys(missing)  # None, until it is told
         firsts = [piece for piece in missing if isinstance(piece, tuple)]
         for piece, ids in zip(firsts, self._encoded(text for (text,) in firsts), strict=True):
-            self.known[piece] = None if self.cuttable and piece[0][-1:].isspace() else ids
-        words: list[str] = []
-        for piece in missing:
-            if isinstance(piece, str):
-                inner = piece.removeprefix("\n")
-                if inner[:1].isspace() or inner[-1:].isspace():
-                    self.known[piece] = None
-                else:
-                    words.append(piece)
+            if not (self.cuttable and piece[0][-1:].isspace()):
+                self.known[piece] = ids
         spelled = [piece if piece.startswith("\n") else f" {piece}" for piece in words]
         bounds = np.cumsum([len(word.encode()) for word in spelled])
         data = next(self._encoded(["".join(spelled)]))
@@ -89,6 +87,11 @@ class Memo:
     def _encoded(self, texts: Iterable[str]) -> Iterator[bytes]:
         for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
             yield array("I", encoding.ids).tobytes()
+
+
+def _loose(piece: str) -> bool:
+    inner = piece.removeprefix("\n")
+    return inner[:1].isspace() or inner[-1:].isspace()
 
 
 def cuttable(content: dict[str, Any]) -> bool:
