@@ -1,6 +1,6 @@
 """What a build costs: tokens/s per core beside `datasets.map` and `tokenizers.encode_batch`, interleaved; its memory.
 
-    python -m benchmarks.build TEXT.txt [--words 1000000] [--processes N] [--rounds 5]
+    python -m benchmarks.build TEXT.txt [--words 10000000] [--processes N] [--rounds 5]
     python -m benchmarks.build TEXT.txt --memory [--bytes 1000000000]
 
 Three sides, the same text and vocabulary, a process of its own for each turn; the starts of these are not counted:
@@ -13,8 +13,8 @@ Three sides, the same text and vocabulary, a process of its own for each turn; t
 Prints a Markdown table of medians, by the clock and by processor time, which other work disturbs less.
 
 With --memory a text of so many bytes is made of variations of TEXT.txt in a temporary folder and built by the command
-under a limit (RLIMIT_DATA) of 700 MB for each process; the peak of the resident memory of all its processes, summed every
-50 ms, is printed.
+under a limit (RLIMIT_DATA) of 700 MB for each process; the peak of the resident memory of all its processes together,
+looked at every 50 ms, is printed.
 """
 
 from __future__ import annotations
@@ -40,7 +40,7 @@ BLOCK = 1024
 def main() -> None:
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("text", type=Path)
-    parser.add_argument("--words", type=int, default=1_000_000)
+    parser.add_argument("--words", type=int, default=10_000_000)
     parser.add_argument("--vocabulary", type=int, default=8192)
     parser.add_argument("--processes", type=int, default=len(os.sched_getaffinity(0)))
     parser.add_argument("--rounds", type=int, default=5)
@@ -202,9 +202,9 @@ def memory(asked: argparse.Namespace, folder: Path) -> None:
     meta = json.loads((folder / "corpus" / "meta.json").read_text(encoding="utf-8"))
     disk = sum(path.stat().st_size for path in (folder / "corpus").glob("*.tokens"))
     print(
-        f"{large.stat().st_size:,} bytes of text, {meta['tokens']:,} tokens in {len(meta['parts']['train']['shards'])} "
-        f"shards, {time.perf_counter() - began:,.0f} s; {most} processes, each limited to {LIMIT >> 20} MB of data, at "
-        f"their peak {peak / 1e6:,.0f} MB resident together; {disk / meta['tokens']:.2f} bytes of tokens a token on disk"
+        f"{large.stat().st_size:,} bytes of text, {meta['tokens']:,} tokens, {len(meta['parts']['train']['shards'])} "
+        f"shards, {time.perf_counter() - began:,.0f} s; {most} processes, each limited to {LIMIT >> 20} MB of data: "
+        f"{peak / 1e6:,.0f} MB resident together at the peak; {disk / meta['tokens']:.2f} bytes of tokens a token"
     )
 
 

@@ -18,7 +18,6 @@ from dataclasses import dataclass
 
 import numpy as np
 from jaxtyping import Int64, UInt, UInt32
-from tokenizers import Encoding
 
 from corpora.memo import Memo
 from corpora.sentences import DEFAULT, splitter
@@ -54,6 +53,8 @@ class Encoder:
         self.vocabulary, self.end = vocabulary, vocabulary.end
         self.memo, self.starts = Memo(vocabulary), splitter(sentences)
         self.dtype = token_kind(vocabulary.size)
+        self.table = _letters(vocabulary) if vocabulary.lossless else None
+        self.codec = ("utf-8", np.uint8) if vocabulary.byte_level else ("utf-32-le", np.uint32)
 
     def __call__(self, texts: Sequence[str]) -> Encoded:
         """Encode documents, on as many threads as TOKENIZERS_PARALLELISM allows."""
@@ -75,8 +76,9 @@ class Encoder:
 
         None if these are not the bytes of the texts, where a tokenizer does not keep what its parts promise.
         """
-        ids, sizes = self.memo(texts, self.end)
-        documents = np.cumsum(sizes) - sizes
+        table = self.table
+        told = self.memo(texts) if table is None else [self._looked_up(text, table) for text in texts]
+        ids, documents = self._closed(told)
         ends = np.cumsum(self.vocabulary.byte_lengths.take(ids))
         places, total = _bytes(texts, starts)
         if (ends[-1] if len(ends) else 0) != total:
@@ -86,7 +88,7 @@ class Encoder:
     def _asked(self, texts: list[str], starts: Sequence[Sequence[int]]) -> tuple[Ids, Places, Places]:
         """Return the same, told from the offsets that the tokenizer gives."""
         encodings = self.vocabulary.tokenizer.encode_batch(texts, add_special_tokens=False)
-        ids, documents = self._closed(encodings)
+        ids, documents = self._closed([array("I", one.ids).tobytes() for one in encodings])
         sentences: list[int] = []
         for first, encoding, begins in zip(documents.tolist(), encodings, starts, strict=True):
             ends = [end for _, end in encoding.offsets]
@@ -94,12 +96,30 @@ class Encoder:
             sentences += [first + place for place in places if place < len(ends)]
         return ids, documents, np.array(sentences, dtype=np.int64)
 
-    def _closed(self, encodings: list[Encoding]) -> tuple[Ids, Places]:
+    def _looked_up(self, text: str, table: Ids) -> bytes:
+        """Return the ids of a text whose bytes or characters are the pieces; rare characters are tokenized."""
+        codec, kind = self.codec
+        ids = table[np.frombuffer(text.encode(codec), dtype=kind)]
+        return ids.tobytes() if ids.all() else array("I", self.vocabulary.encode(text)).tobytes()
+
+    def _closed(self, told: Sequence[bytes]) -> tuple[Ids, Places]:
         """Return the ids of all documents, each followed by its end, and where each begins."""
         end = array("I", [self.end]).tobytes()
-        parts = [part for one in encodings for part in (array("I", one.ids).tobytes(), end)]
-        sizes = np.array([len(one) + 1 for one in encodings], dtype=np.int64)
-        return np.frombuffer(b"".join(parts), dtype=np.uint32), np.cumsum(sizes) - sizes
+        sizes = np.array([len(ids) // len(end) + 1 for ids in told], dtype=np.int64)
+        return np.frombuffer(end.join([*told, b""]), dtype=np.uint32), np.cumsum(sizes) - sizes
+
+
+def _letters(vocabulary: Vocabulary) -> Ids | None:
+    """Return the id of each byte or character, 0 if it has none, where no piece is longer; else None."""
+    told = [(number, vocabulary.pieces[number], vocabulary.said[number]) for number in vocabulary.draw.tolist()]
+    level = vocabulary.byte_level
+    if vocabulary.pad != 0 or any(len(piece) > 1 and (level or len(text) > 1) for _, piece, text in told):
+        return None
+    table = np.zeros(256 if level else 0x110000, dtype=np.uint32)
+    for number, piece, text in told:
+        if len(piece) == 1:
+            table[text[0] if level else ord(piece)] = number
+    return table
 
 
 def token_kind(size: int) -> np.dtype[np.unsignedinteger]:

@@ -283,3 +283,30 @@ def test_a_vocabulary_is_trained_on_the_same_sample_whatever_the_order() -> None
 def test_the_folder_of_an_unfinished_build_is_hidden_beside_the_corpus() -> None:
     assert joining.unfinished(Path("/data/corpus")) == Path("/data/.corpus.building")
     assert preparing.SURVEY == "survey"
+
+
+MEASURED = """
+import sys
+from pathlib import Path
+from corpora import memo, survey
+from corpora.requests import Build
+from corpora.store import build
+
+survey.LIMIT, memo.LIMIT = 1_000_000, 5000
+text = Path(sys.argv[1])
+build(Build(sources=(str(text),), out=text.with_suffix(".corpus"), vocabulary=600, shard_bytes=1 << 20, processes=1))
+print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024)
+"""
+
+
+@pytest.mark.skipif(not Path("/proc/self/status").exists(), reason="no /proc")
+def test_memory_does_not_grow_with_the_text(tmp_path: Path) -> None:
+    given, peaks = prose(3000), []
+    for turns in (5, 20):
+        path = tmp_path / f"{turns}.txt"
+        path.write_text("\n\n".join(f"Turn {turn}. {one}" for turn in range(turns) for one in given), encoding="utf-8")
+        done = subprocess.run([sys.executable, "-c", MEASURED, str(path)], capture_output=True, text=True, check=True)
+        peaks.append(int(done.stdout))
+    grown = (tmp_path / "20.txt").stat().st_size - (tmp_path / "5.txt").stat().st_size
+    assert grown > 9_000_000
+    assert peaks[1] - peaks[0] < 6_000_000

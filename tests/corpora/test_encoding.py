@@ -9,7 +9,7 @@ from hypothesis import strategies as st
 from tokenizers import normalizers
 
 from corpora.encoding import Encoder, token_kind
-from corpora.kinds import KINDS
+from corpora.kinds import KINDS, train
 from corpora.sentences import splitter
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadData
@@ -99,3 +99,9 @@ def test_a_tokenizer_without_an_end_is_refused() -> None:
 
 def test_ids_take_four_bytes_where_two_do_not_hold_them() -> None:
     assert [token_kind(size).itemsize for size in (600, 1 << 16, (1 << 16) + 1)] == [2, 2, 4]
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_the_smallest_vocabularies_are_encoded_as_the_tokenizer_does(kind: str) -> None:
+    view = Vocabulary.of(train([], 781, kind))
+    assert Encoder(view)(["Ab é 我."]).ids.tolist() == [*view.encode("Ab é 我."), view.end]

@@ -16,20 +16,7 @@ from pretrain.__main__ import main
 from tests.objectives.kinds import kinds
 from tests.pretrain.conftest import sentences
 
-COMMON = [
-    "--block",
-    "64",
-    "--rows",
-    "4",
-    "--steps",
-    "2",
-    "--eval-tokens",
-    "512",
-    "--evaluations",
-    "1",
-    "--threads",
-    "1",
-]
+COMMON = ["--block=64", "--rows=4", "--steps=2", "--eval-tokens=512", "--evaluations=1", "--threads=1"]
 
 
 @pytest.fixture(scope="module")
