@@ -28,10 +28,15 @@ def chosen(where: str, asked: str, found: Mapping[str, bool]) -> str:
     return texts[0]
 
 
-def prose(header: Sequence[str], row: Sequence[str]) -> dict[str, bool]:
-    """Return the columns of a table without types, each with whether its first row holds no number there."""
+def prose(asked: str, header: Sequence[str], row: Sequence[str]) -> dict[str, bool]:
+    """Return the columns of a table without types, each with whether its first row holds no number there.
+
+    A column that is asked for, or called "text", holds text, whatever its first row looks like.
+    """
     found = dict.fromkeys(header, True)
     for name, value in zip(header, row, strict=False):
+        if name in (asked, USUAL):
+            continue
         try:
             float(value)
             found[name] = False

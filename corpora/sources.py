@@ -164,7 +164,7 @@ def _opened(path: Path, reading: Reading) -> Source:
     if kind in formats.CELLS:
         tabs = kind == ".tsv"
         header, first, *_ = [*islice(Cells(name, path, reading, tabs).rows(), 2), [], []]
-        found = columns.prose(header, first)
+        found = columns.prose(reading.column, header, first)
         return Cells(name, path, reading, tabs, columns.chosen(name, reading.column, found) if found else "")
     if kind == formats.PARQUET and path.suffix.lower() == kind:
         found = Parquet(name, path, reading).columns()

@@ -1,5 +1,6 @@
 from __future__ import annotations
 
+import functools
 import hashlib
 import itertools
 import os
@@ -170,7 +171,8 @@ def test_twenty_builds_that_were_killed_end_as_one_that_was_not(text: Path, tmp_
 
 def slow(request: Build, *more: str) -> subprocess.Popen[str]:
     """A build that has made a shard and has others before it."""
-    process = subprocess.Popen(command(request, *more), stderr=subprocess.PIPE, text=True)
+    listening = functools.partial(signal.signal, signal.SIGINT, signal.SIG_DFL)  # as where tests run in no background
+    process = subprocess.Popen(command(request, *more), stderr=subprocess.PIPE, text=True, preexec_fn=listening)
     made = joining.unfinished(request.out) / "shards"
     while not (made.exists() and any(made.iterdir())) and process.poll() is None:
         time.sleep(0.002)

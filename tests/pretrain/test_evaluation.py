@@ -59,7 +59,14 @@ def test_bits_per_byte_are_those_of_the_text_said_token_by_token(corpus):
 def test_the_bytes_of_a_text_are_those_of_its_characters_in_utf8(tmp_path):
     texts = ["Grüße aus Köln, für 3 €!", "Ein zweiter Text: „ja“ – 你好, мир.", "plain words, and no more of them"] * 9
     (tmp_path / "text.txt").write_text("\n\n".join(texts), encoding="utf-8")
-    folder = build(Build(sources=(str(tmp_path / "text.txt"),), out=tmp_path / "built", vocabulary=560, held_out=0.3))
+    asked = Build(
+        sources=(str(tmp_path / "text.txt"),),
+        out=tmp_path / "built",
+        vocabulary=560,
+        held_out=0.3,
+        keep_duplicates=True,
+    )
+    folder = build(asked)
     corpus = Corpus.open(folder)
     counted = 0
     for part in ("train", "held-out"):

@@ -191,7 +191,7 @@ def test_another_text_is_learned_in_the_vocabulary_of_the_source(corpus, sources
     assert last < first
 
 
-def test_a_tokenizer_whose_pieces_are_not_bytes_is_refused(tmp_path):
+def test_a_tokenizer_that_cannot_end_a_text_is_refused(tmp_path):
     from tokenizers import Tokenizer
     from tokenizers.models import WordLevel
 
@@ -199,7 +199,7 @@ def test_a_tokenizer_whose_pieces_are_not_bytes_is_refused(tmp_path):
     Tokenizer(WordLevel({"a": 0, "[UNK]": 1}, unk_token="[UNK]")).save(str(tmp_path / "words" / "tokenizer.json"))
     (tmp_path / "text.txt").write_text("a a a")
     request = Build(sources=(str(tmp_path / "text.txt"),), out=tmp_path / "other", tokenizer=tmp_path / "words")
-    with pytest.raises(BadData, match="is not byte-level"):
+    with pytest.raises(BadData, match="no token that ends a text"):
         build(request)
     assert not (tmp_path / "other").exists()
 
