@@ -51,7 +51,7 @@ def build(request: Build) -> Path:
         with alone(work / "build"):
             prepared = preparing.prepare(request, work)
             if prepared is not None:
-                for left in work.glob("encoding-*"):
+                for left in work.glob("*-*"):  # what a build that was killed had in hand
                     shutil.rmtree(left, ignore_errors=True)
                 _encode(request, work, prepared, mine, of)
                 joining.finish(request.out, work)
@@ -87,8 +87,7 @@ def _kept_or_removed(out: Path, work: Path) -> Iterator[None]:
         if not (work / preparing.SURVEY).exists():
             shutil.rmtree(work, ignore_errors=True)
             for parent in parents:
-                with_nothing = parent.is_dir() and not any(parent.iterdir())
-                if with_nothing:
+                if parent.is_dir() and not any(parent.iterdir()):
                     parent.rmdir()
         raise
 

@@ -22,6 +22,7 @@ from foundation import keys
 ROW = np.dtype([("digest", "<u8", 2), ("place", "<u8"), ("words", "<u4"), ("bytes", "<u4"), ("mark", "u1")])
 DUPLICATE, OVERLAP = 1, 2
 PIECE = 1 << 18  # rows looked at together
+_MAPPED = 1 << 14
 
 
 def digest(data: bytes) -> bytes:
@@ -35,7 +36,7 @@ def draws(seed: int, name: str, digests: UInt64[np.ndarray, "documents 2"]) -> F
 
 
 def rows(path: Path) -> np.ndarray:
-    """Return the rows of a catalogue, mapped and not loaded."""
+    """Return the rows of a catalogue, mapped and not loaded; what was looked at stays in memory until it is dropped."""
     return np.memmap(path, dtype=ROW, mode="r") if path.stat().st_size else np.empty(0, dtype=ROW)
 
 
@@ -51,7 +52,7 @@ def pieces(path: Path, begin: int = 0) -> Iterator[tuple[int, np.ndarray]]:
 
 def set_mark(path: Path, numbers: UInt64[np.ndarray, " documents"], mark: int) -> None:
     """Add a mark to documents, whose numbers ascend."""
-    if len(numbers):
+    for begin in range(0, len(numbers), _MAPPED):  # mapped anew each time, or the whole file would stay in memory
         found = np.memmap(path, dtype=ROW, mode="r+")
-        found["mark"][numbers] |= mark
+        found["mark"][numbers[begin : begin + _MAPPED]] |= mark
         found.flush()

@@ -19,7 +19,7 @@ from dataclasses import dataclass
 import numpy as np
 from jaxtyping import Int64, UInt, UInt32
 
-from corpora.memo import Memo
+from corpora.memo import LIMIT, Memo
 from corpora.sentences import DEFAULT, splitter
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import BadData
@@ -45,11 +45,11 @@ class Encoded:
 class Encoder:
     """Encodes texts in a vocabulary, with sentences by the splitter of that name (``corpora/sentences.py``)."""
 
-    def __init__(self, vocabulary: Vocabulary, sentences: str = DEFAULT) -> None:
+    def __init__(self, vocabulary: Vocabulary, sentences: str = DEFAULT, remember: int = LIMIT) -> None:
         if vocabulary.end is None:
             raise BadData("the tokenizer has no token that ends a text", "give --add-special, or another tokenizer")
         self.vocabulary, self.end = vocabulary, vocabulary.end
-        self.memo, self.starts = Memo(vocabulary), splitter(sentences)
+        self.memo, self.starts = Memo(vocabulary, remember), splitter(sentences)
         self.dtype = token_kind(vocabulary.size)
         self.table = _letters(vocabulary) if vocabulary.lossless else None
         self.codec = ("utf-8", np.uint8) if vocabulary.byte_level else ("utf-32-le", np.uint32)

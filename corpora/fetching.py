@@ -42,7 +42,7 @@ class Fetch:
 
     def __init__(self, told: dict[str, Any], sources: Sequence[Source], seed: int, folder: Path) -> None:
         self.plan, self.sources, self.seed = told["plan"], sources, seed
-        self.rows, self.order = catalogue.rows(folder / CATALOGUE), planning.order(folder)
+        self.folder = folder
         self.firsts = np.array([*first_numbers(told), told["rows"]])
         self.offsets = offsets(told)
         self.cuts = dict(self.plan["cuts"])
@@ -69,8 +69,8 @@ class Fetch:
 
     def _texts(self, begin: int, end: int) -> Iterator[tuple[str, int, bool]]:
         for first in range(begin, end, _ROWS):
-            numbers = self.order[first : min(end, first + _ROWS)].astype(np.int64)
-            rows = self.rows[numbers]
+            numbers = planning.order(self.folder)[first : min(end, first + _ROWS)].astype(np.int64)
+            rows = catalogue.rows(self.folder / CATALOGUE)[numbers]
             apart = catalogue.draws(self.seed, "held-out", rows["digest"]) < self.plan["held_out"]
             found = zip(
                 numbers.tolist(),

@@ -150,6 +150,6 @@ def save(tokenizer: Tokenizer, folder: Path) -> None:
         "model_max_length": int(1e30),
         "tokenizer_class": "PreTrainedTokenizerFast",
     }
-    tokenizer.save(str(folder / "tokenizer.json"))
+    (folder / "tokenizer.json").write_text(tokenizer.to_str(pretty=True), encoding="utf-8")
     for name, value in (("tokenizer_config.json", config), ("special_tokens_map.json", special)):
         (folder / name).write_text(json.dumps(value, indent=2) + "\n", encoding="utf-8")

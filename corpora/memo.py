@@ -22,8 +22,8 @@ import numpy as np
 from corpora.kinds import WORDS
 from corpora.vocabulary import Vocabulary
 
-LIMIT = 1 << 18
-"""Pieces that are remembered, about 60 MB; then it is begun anew."""
+LIMIT = 1 << 19
+"""Pieces that are remembered, about 120 MB; then it is begun anew."""
 _LONGEST = 64
 _RUNS = ("   ", "\n\n", " \n", "\n ")
 Piece = str | tuple[str]  # a tuple holds a text to be encoded as it stands
@@ -32,7 +32,8 @@ Piece = str | tuple[str]  # a tuple holds a text to be encoded as it stands
 class Memo:
     """Encodes as the tokenizer of a vocabulary does, whose pieces say their bytes."""
 
-    def __init__(self, vocabulary: Vocabulary) -> None:
+    def __init__(self, vocabulary: Vocabulary, limit: int = LIMIT) -> None:
+        self.limit = limit
         self.tokenizer, self.lengths = vocabulary.tokenizer, vocabulary.byte_lengths
         self.cuttable = cuttable(vocabulary.content)
         self.known: dict[Piece, bytes | None] = {}
@@ -40,7 +41,7 @@ class Memo:
 
     def __call__(self, texts: Sequence[str]) -> list[bytes]:
         """Return the ids of each text, as the bytes of uint32."""
-        if len(self.known) > LIMIT:
+        if len(self.known) > self.limit:
             self.known.clear()
         cut = [self._cut(text) for text in texts]
         missing = set(filterfalse(self.known.__contains__, chain.from_iterable(cut)))
@@ -66,13 +67,17 @@ class Memo:
 
     def _learn(self, missing: Set[Piece]) -> None:
         """Encode pieces, those behind a space all at once, since they may stand behind each other."""
-        words = [piece for piece in missing if isinstance(piece, str) and not _loose(piece)]
+        words = [
+            piece
+            for piece in missing
+            if isinstance(piece, str) and len(piece.strip()) == len(piece) - (piece[:1] == "\n")
+        ]
         self.known |= dict.fromkeys(missing)  # None, until it is told
         firsts = [piece for piece in missing if isinstance(piece, tuple)]
         for piece, ids in zip(firsts, self._encoded(text for (text,) in firsts), strict=True):
             if not (self.cuttable and piece[0][-1:].isspace()):
                 self.known[piece] = ids
-        spelled = [piece if piece.startswith("\n") else f" {piece}" for piece in words]
+        spelled = [piece if piece[:1] == "\n" else f" {piece}" for piece in words]
         bounds = np.cumsum([len(word.encode()) for word in spelled])
         data = next(self._encoded(["".join(spelled)]))
         ends = np.cumsum(self.lengths.take(np.frombuffer(data, dtype=np.uint32)))
@@ -88,11 +93,6 @@ class Memo:
     def _encoded(self, texts: Iterable[str]) -> Iterator[bytes]:
         for encoding in self.tokenizer.encode_batch_fast(list(texts), add_special_tokens=False):
             yield array("I", encoding.ids).tobytes()
-
-
-def _loose(piece: str) -> bool:
-    inner = piece.removeprefix("\n")
-    return inner[:1].isspace() or inner[-1:].isspace()
 
 
 def cuttable(content: dict[str, Any]) -> bool:

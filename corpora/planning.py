@@ -133,12 +133,11 @@ class Plan:
             raise BadData(f"{', '.join(wanting)}: no document to mix", "leave it out, or see --keep-duplicates")
         goals = _shares(self.request.words or int(self.counted["kept_words"].sum()), self.request.weights)
         woven = heapq.merge(*(self._repeated(number, goal) for number, goal in enumerate(goals)))
-        table = catalogue.rows(self.path)
         while piece := list(islice(woven, 1 << 14)):
             numbers = np.array([number for _, _, number, _ in piece], dtype=np.int64)
             cut = {self.documents + place: words for place, (*_, words) in enumerate(piece) if words}
             self.cuts.update(cut)
-            yield numbers, table[numbers]
+            yield numbers, catalogue.rows(self.path)[numbers]
 
     def _repeated(self, group: int, goal: int) -> Iterator[tuple[float, int, int, int]]:
         """Yield (share done, group, number, words left or 0 if it is whole) until the goal is met exactly."""

@@ -20,11 +20,13 @@ from pathlib import Path
 from typing import Any, TypeVar
 
 from corpora.encoding import Encoded, Encoder
+from corpora.memo import LIMIT
 from corpora.vocabulary import Vocabulary
 from foundation.refusal import Refusal, RunFailed
 
 Job = TypeVar("Job")
 Texts = Sequence[Sequence[str]]
+_REMEMBERED = 1 << 20  # pieces of text in all processes together, about 240 MB, while these are not too many
 _AHEAD = 2  # jobs that a process has beside the one that it is at
 
 
@@ -37,7 +39,9 @@ class Pool:
             self.encoder = Encoder(Vocabulary.open(folder), sentences)
             return
         self.free: queue.SimpleQueue[subprocess.Popen[bytes]] = queue.SimpleQueue()
-        self.started = [_start(folder, sentences) for _ in range(processes)]
+        self.started = [
+            _start(folder, sentences, max(1 << 16, min(LIMIT, _REMEMBERED // processes))) for _ in range(processes)
+        ]
         for worker in self.started:
             self.free.put(worker)
         self.threads = ThreadPoolExecutor(processes)
@@ -99,24 +103,24 @@ def _finished(waiting: deque[tuple[Job, Future[list[Encoded | None]]]]) -> tuple
     return job, future.result()
 
 
-def _start(folder: Path, sentences: str) -> subprocess.Popen[bytes]:
+def _start(folder: Path, sentences: str, remember: int) -> subprocess.Popen[bytes]:
     path = os.pathsep.join(dict.fromkeys(entry or os.getcwd() for entry in sys.path))
     one = dict.fromkeys(("OMP_NUM_THREADS", "OPENBLAS_NUM_THREADS", "MKL_NUM_THREADS"), "1")
     return subprocess.Popen(
-        [sys.executable, "-m", "corpora.workers", str(folder), sentences],
+        [sys.executable, "-m", "corpora.workers", str(folder), sentences, str(remember)],
         stdin=subprocess.PIPE,
         stdout=subprocess.PIPE,
         env={**os.environ, **one, "PYTHONPATH": path, "TOKENIZERS_PARALLELISM": "false"},
     )
 
 
-def main(folder: str, sentences: str) -> None:
+def main(folder: str, sentences: str, remember: str) -> None:
     """Answer until the input ends."""
     signal.signal(signal.SIGINT, signal.SIG_IGN)  # Ctrl-C reaches all processes; the first decides
     asked, told = sys.stdin.buffer, os.fdopen(os.dup(sys.stdout.fileno()), "wb")
     os.dup2(sys.stderr.fileno(), sys.stdout.fileno())  # what a library prints must not stand among the answers
     try:
-        encoder = Encoder(Vocabulary.open(Path(folder)), sentences)
+        encoder = Encoder(Vocabulary.open(Path(folder)), sentences, int(remember))
         while True:
             texts = pickle.load(asked)  # noqa: S301
             try:

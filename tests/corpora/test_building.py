@@ -288,11 +288,12 @@ def test_the_folder_of_an_unfinished_build_is_hidden_beside_the_corpus() -> None
 MEASURED = """
 import sys
 from pathlib import Path
-from corpora import memo, survey
+from corpora import encoding, survey
 from corpora.requests import Build
 from corpora.store import build
 
-survey.LIMIT, memo.LIMIT = 1_000_000, 5000
+survey.LIMIT = 1_000_000
+encoding.Encoder.__init__.__defaults__ = (encoding.DEFAULT, 5000)
 text = Path(sys.argv[1])
 build(Build(sources=(str(text),), out=text.with_suffix(".corpus"), vocabulary=600, shard_bytes=1 << 20, processes=1))
 print(int(Path("/proc/self/status").read_text().split("VmHWM:")[1].split()[0]) * 1024)

@@ -39,10 +39,9 @@ def test_what_is_looked_up_is_what_the_tokenizer_gives(kind: str, texts: list[st
         same(view, remember, texts)
 
 
-def test_a_full_memory_is_begun_anew_and_long_pieces_are_not_kept(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(memo, "LIMIT", 50)
+def test_a_full_memory_is_begun_anew_and_long_pieces_are_not_kept() -> None:
     view = made("bpe")
-    remember = Memo(view)
+    remember = Memo(view, 50)
     for text in prose(40):
         same(view, remember, [text, "a" * 100])
     assert 0 < len(remember.known) < 200
