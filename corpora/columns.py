@@ -51,4 +51,5 @@ def missing(where: str, name: str, found: Iterable[str]) -> BadData:
 
 
 def _remedy(found: Iterable[str]) -> str:
-    return f"--column NAME says which one holds the text, for example --column {next(iter(found), 'body')}"
+    likely = [name for name in found if not isinstance(found, Mapping) or found[name]]
+    return f"--column NAME says which one holds the text, for example --column {next(iter(likely), 'body')}"

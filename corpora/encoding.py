@@ -38,8 +38,6 @@ class Encoded:
     """Where each document begins."""
     sentences: Int64[np.ndarray, " sentences"]
     """Where sentences begin, sorted; a document's first token is one."""
-    words: int
-    """Words between white space."""
     unknown: int
     """Ids that are ``<unk>``."""
 
@@ -67,7 +65,6 @@ class Encoder:
             ids=ids.astype(self.dtype),
             documents=documents,
             sentences=np.union1d(sentences, documents),
-            words=sum(len(text.split()) for text in texts),
             unknown=unknown - len(texts) * (self.vocabulary.unk == self.end),  # as GPT-2's end is
         )
 

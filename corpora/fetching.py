@@ -33,6 +33,8 @@ class Batch:
 
     shard: int
     texts: tuple[list[str], ...]
+    words: list[int]
+    """By part, as the survey has counted them."""
     bytes: int = 0
     last: bool = False
 
@@ -55,28 +57,39 @@ class Fetch:
             RunFailed: if a text is not the one that was surveyed.
         """
         for shard in numbers:
-            batch, size = Batch(shard, tuple([] for _ in PARTS)), 0
-            for text, apart in self._texts(*self.plan["shards"][shard : shard + 2]):
+            batch, size = _begun(shard), 0
+            for text, words, apart in self._texts(*self.plan["shards"][shard : shard + 2]):
                 if size >= BATCH:
                     yield batch
-                    batch, size = Batch(shard, tuple([] for _ in PARTS)), 0
+                    batch, size = _begun(shard), 0
                 batch.texts[apart].append(text)
+                batch.words[apart] += words
                 batch.bytes += len(text) if text.isascii() else len(text.encode())
                 size += len(text)
             batch.last = True
             yield batch
 
-    def _texts(self, begin: int, end: int) -> Iterator[tuple[str, bool]]:
+    def _texts(self, begin: int, end: int) -> Iterator[tuple[str, int, bool]]:
         for first in range(begin, end, _ROWS):
             numbers = planning.order(self.folder)[first : min(end, first + _ROWS)].astype(np.int64)
             rows = catalogue.rows(self.folder / CATALOGUE)[numbers]
             apart = catalogue.draws(self.seed, "held-out", rows["digest"]) < self.plan["held_out"]
-            found = zip(numbers.tolist(), rows["place"].tolist(), rows["digest"], apart.tolist(), strict=True)
-            for place, (number, at, digest, held) in enumerate(found, start=first):
+            found = zip(
+                numbers.tolist(),
+                rows["place"].tolist(),
+                rows["words"].tolist(),
+                rows["digest"],
+                apart.tolist(),
+                strict=True,
+            )
+            for place, (number, at, words, digest, held) in enumerate(found, start=first):
                 text = self._text(number, at)
                 if catalogue.digest(text.encode()) != digest.tobytes():
                     raise changed()
-                yield (cut(text, self.cuts[place]) if place in self.cuts else text), held
+                if place in self.cuts:
+                    words = self.cuts[place]
+                    text = cut(text, words)
+                yield text, words, held
 
     def _text(self, number: int, place: int) -> str:
         source = int(np.searchsorted(self.firsts, number, side="right")) - 1
@@ -93,6 +106,10 @@ class Fetch:
                 reader.at += 1
                 if reader.at > number:
                     return text
+
+
+def _begun(shard: int) -> Batch:
+    return Batch(shard, tuple([] for _ in PARTS), [0 for _ in PARTS])
 
 
 def changed() -> RunFailed:

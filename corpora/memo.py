@@ -13,7 +13,8 @@ is encoded as a whole.
 from __future__ import annotations
 
 from array import array
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Sequence, Set
+from itertools import chain, filterfalse
 from typing import Any
 
 import numpy as np
@@ -43,7 +44,7 @@ class Memo:
         if len(self.known) > self.limit:
             self.known.clear()
         cut = [self._cut(text) for text in texts]
-        missing = [piece for piece in set().union(*cut) if piece not in self.known]
+        missing = set(filterfalse(self.known.__contains__, chain.from_iterable(cut)))
         self._learn(missing)
         found = [self._joined(text, pieces) for text, pieces in zip(texts, cut, strict=True)]
         for piece in missing:
@@ -64,7 +65,7 @@ class Memo:
         except TypeError:  # None is among them
             return next(self._encoded([text]))
 
-    def _learn(self, missing: Sequence[Piece]) -> None:
+    def _learn(self, missing: Set[Piece]) -> None:
         """Encode pieces, those behind a space all at once, since they may stand behind each other."""
         words = [
             piece

@@ -56,9 +56,9 @@ def encode(
             for batch, encoded in pool.map((batch, batch.texts) for batch in fetch.shards(todo)):
                 writers = writers or {part: Writer(temporary, part, batch.shard, dtype) for part in PARTS}
                 size += batch.bytes
-                for part, found in zip(PARTS, encoded, strict=True):
+                for part, found, words in zip(PARTS, encoded, batch.words, strict=True):
                     if found is not None:
-                        writers[part].add(found)
+                        writers[part].add(found, words)
                         progress.add(len(found.ids))
                 if batch.last:
                     _keep(folder, temporary, batch, writers, size)

@@ -26,8 +26,8 @@ class Writer:
         self.files = {kind: (folder / f"{self.name}.{kind}").open("wb") for kind in KINDS}
         self.digests = {kind: hashlib.sha256() for kind in KINDS}
 
-    def add(self, encoded: Encoded) -> None:
-        """Append documents.
+    def add(self, encoded: Encoded, words: int) -> None:
+        """Append documents of so many words.
 
         Raises:
             BadUsage: if the shard would have more tokens than its offsets can count.
@@ -41,7 +41,7 @@ class Writer:
         for name in ("documents", "sentences"):
             self.counts[name] += len(getattr(encoded, name))
         self.counts["tokens"] += len(encoded.ids)
-        self.counts["words"] += encoded.words
+        self.counts["words"] += words
         self.counts["unknown"] += encoded.unknown
 
     def _append(self, kind: str, values: np.ndarray) -> None:

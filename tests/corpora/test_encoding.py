@@ -42,7 +42,6 @@ def test_ids_documents_sentences_and_counts_are_those_of_the_texts(name: str) ->
         assert found.ids[begin:end].tolist() == [*view.encode(text), view.end]
         sentences += [begin + place for place in first_letters(view, text)]
     assert found.sentences.tolist() == sentences
-    assert found.words == sum(len(text.split()) for text in GIVEN)
     assert found.unknown == sum(view.encode(text).count(view.unk) for text in GIVEN if view.unk is not None)
     assert (found.unknown > 0) == (name in ("wordpiece", "unigram", "t5", "words"))
     assert found.ids.dtype == np.dtype("<u2")
@@ -64,7 +63,7 @@ def test_texts_together_are_encoded_as_each_by_itself(kind: str, texts: list[str
 
 def test_no_texts_are_no_tokens() -> None:
     found = Encoder(made("bpe"))([])
-    assert (len(found.ids), len(found.documents), len(found.sentences), found.words) == (0, 0, 0, 0)
+    assert (len(found.ids), len(found.documents), len(found.sentences)) == (0, 0, 0)
 
 
 def test_a_tokenizer_that_changes_the_text_is_asked_for_offsets() -> None:
