@@ -12,9 +12,11 @@ import numpy as np
 from corpora import catalogue, planning
 from corpora.documents import Source, cut
 from corpora.store import PARTS
-from corpora.survey import BATCH, CATALOGUE, first_numbers, offsets
+from corpora.survey import CATALOGUE, first_numbers, offsets
 from foundation.refusal import RunFailed
 
+BATCH = 2_000_000
+"""Characters of a batch: in half of it fewer of the words stand twice, in twice of it more memory is taken."""
 _ROWS = 1 << 12
 
 
