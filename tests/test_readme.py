@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import gzip
 import json
 import os
 import re
@@ -10,6 +9,8 @@ import shlex
 import subprocess
 import sys
 from pathlib import Path
+
+from corpora.formats import zstd
 
 from .pretrain.conftest import sentences
 
@@ -45,8 +46,8 @@ def test_the_demo_runs_and_a_second_call_uses_what_is_there(tmp_path):
 def test_the_commands_run_as_written(tmp_path):
     (block,) = [block for block in fences("") if "corpora build TEXT.txt" in block]
     (tmp_path / "TEXT.txt").write_text(sentences(80, 0))
-    with gzip.open(tmp_path / "MORE.jsonl.gz", "wt") as file:
-        file.writelines(json.dumps({"text": part}) + "\n" for part in sentences(40, 1).split("\n\n"))
+    records = "".join(json.dumps({"text": part}) + "\n" for part in sentences(40, 1).split("\n\n"))
+    (tmp_path / "MORE.jsonl.zst").write_bytes(zstd.compress(records.encode()))
     (tmp_path / "FOLDER").mkdir()
     (tmp_path / "FOLDER" / "more.txt").write_text(sentences(40, 2))
     rows = [f"{'cat' if i % 2 else 'dog'} runs {i},{i % 2}" for i in range(80)]
